@@ -11,8 +11,17 @@
 
 STRUCTOPT_BEGIN_NAMESPACE
 
+template <class T, std::size_t N>
+class view;
+
 namespace detail
 {
+
+template <class X>
+inline constexpr bool is_view = false;
+
+template <class T, std::size_t N>
+inline constexpr bool is_view<view<T, N>> = true;
 
 /// Static rank of a container's shape: std::array and the like.
 template <class Shape>
@@ -33,9 +42,9 @@ concept not_column_major = !requires
 
 /// A contiguous row-major container of static rank: `tensor`, `xt::xtensor`, `xt::xtensor_fixed`.
 ///
-/// The rank is part of the type; containers of dynamic rank (`xt::xarray`) do not satisfy it.
+/// A view is not one: it may have strides. The rank is part of the type; containers of dynamic rank (`xt::xarray`) do not satisfy it.
 template <class X, class T, std::size_t N>
-concept tensor_like = requires(X& x)
+concept tensor_like = (!detail::is_view<std::remove_cvref_t<X>>)&&requires(X& x)
 {
     {
         x.data()
