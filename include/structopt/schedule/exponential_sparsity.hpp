@@ -1,0 +1,79 @@
+/// @file
+/// Sparsity whose remaining weights shrink by the same factor at every update.
+#pragma once
+
+#include <structopt/schedule/concepts.hpp>
+#include <structopt/schedule/sparsity_ramp.hpp>
+
+#include <cmath>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace schedule
+{
+
+/// `1 - (1 - initial) * ((1 - target) / (1 - initial))^p`, where p runs from 0 at `begin` to 1 at
+/// `end` in updates `frequency` steps apart; 0 before `begin`.
+///
+/// Every update removes the same share of the weights that are left, as iterative magnitude pruning
+/// does (Frankle and Carbin, "The lottery ticket hypothesis", 2019, section 1).
+struct exponential_sparsity
+{
+    /// Share of zeros at `begin`.
+    double initial = 0.0;
+    /// Share of zeros from `end` on.
+    double target = 0.5;
+    index_t begin = 0;
+    index_t end = 100;
+    /// Steps between two updates; the sparsity stays the same between them.
+    index_t frequency = 1;
+
+    /// @throws argument_error on a sparsity outside [0, 1), `begin` < 0, `end` <= `begin`,
+    /// or `frequency` < 1.
+    void validate() const
+    {
+        const detail::schedule_check check{"exponential_sparsity"};
+        check.fraction("initial", initial);
+        check.fraction("target", target);
+        if (initial >= 1.0 || target >= 1.0)
+        {
+            check.fail(initial >= 1.0 ? "initial" : "target", "a sparsity below 1", "1");
+        }
+        ramp().validate(check);
+    }
+
+    /// The share of zeros at `step` >= 0.
+    double sparsity(index_t step) const
+    {
+        validate();
+        detail::schedule_check{"exponential_sparsity"}.argument(step);
+        if (step < begin)
+        {
+            return 0.0;
+        }
+        const double part = ramp().progress(step);
+        if (part >= 1.0)
+        {
+            return target;
+        }
+        return 1.0 - (1.0 - initial) * std::pow((1.0 - target) / (1.0 - initial), part);
+    }
+
+    /// Whether the pruned set is to be chosen anew at `step` >= 0.
+    bool due(index_t step) const
+    {
+        validate();
+        detail::schedule_check{"exponential_sparsity"}.argument(step);
+        return ramp().due(step);
+    }
+
+    bool operator==(const exponential_sparsity&) const = default;
+
+private:
+    detail::sparsity_ramp ramp() const noexcept
+    {
+        return {begin, end, frequency};
+    }
+};
+
+} // namespace schedule
+STRUCTOPT_END_NAMESPACE
