@@ -31,9 +31,9 @@ int main()
         bool (*catches)(void (*)());
     };
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f")
-        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512dq");
+    const bool has_avx512 =
+        has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     const part parts[] = {
         {"baseline", true, baseline::run, baseline::fail, baseline::catches},
         {"avx2", has_avx2, avx2::run, avx2::fail, avx2::catches},
