@@ -25,6 +25,11 @@
 /// | `product_transposed(s, dy, dx, scratch)` | dx = dy W |
 /// | `accumulate_gradient(g, dy, x, scratch)` | W-shaped g += dy^T x, at stored positions only |
 /// | `training_scratch_bytes(s, batch)` | scratch of these two |
+///
+/// and a format that is saved has
+///
+/// | `save(s, sink)` | `sink.put("values", std::span<const V>)` for each of its arrays |
+/// | `load(source)` | the storage from `source.rows()`, `source.columns()` and `source.template get<V>("values")`, a `buffer<V>`; throws `format_error` |
 #pragma once
 
 #include <structopt/core/tensor.hpp>

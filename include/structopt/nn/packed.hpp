@@ -1,0 +1,147 @@
+/// @file
+/// Dense weights laid out in panels for the kernels of this machine.
+#pragma once
+
+#include <structopt/kernel/gemm.hpp>
+#include <structopt/nn/storage.hpp>
+
+#include <string_view>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace nn
+{
+
+/// A dense matrix [rows, columns] packed once for `kernel::gemm_packed`. Rows are padded with
+/// zeros to the panel. The layout depends on the instruction set: never save it, save `unpack`.
+template <std::floating_point T>
+class packed_matrix
+{
+public:
+    using value_type = T;
+
+    packed_matrix() = default;
+
+    explicit packed_matrix(view<const T, 2> w)
+        : m_rows(w.shape(0))
+        , m_columns(w.shape(1))
+        , m_panels(static_cast<std::size_t>(kernel::packed_size<T>(m_rows, m_columns)))
+    {
+        kernel::pack_b<T>(m_rows, m_columns, w.data(), w.stride(0), m_panels.data());
+    }
+
+    index_t rows() const noexcept
+    {
+        return m_rows;
+    }
+
+    index_t columns() const noexcept
+    {
+        return m_columns;
+    }
+
+    /// Elements of the matrix, without padding.
+    std::size_t size() const noexcept
+    {
+        return static_cast<std::size_t>(m_rows * m_columns);
+    }
+
+    const T* panels() const noexcept
+    {
+        return m_panels.data();
+    }
+
+    /// Bytes in memory, padding included.
+    std::size_t bytes() const noexcept
+    {
+        return m_panels.size() * sizeof(T);
+    }
+
+    tensor<T, 2> to_dense() const
+    {
+        auto w = make_tensor<T>(shape<2>{m_rows, m_columns});
+        kernel::unpack_b<T>(m_rows, m_columns, m_panels.data(), w.data(), m_columns);
+        return w;
+    }
+
+private:
+    index_t m_rows = 0;
+    index_t m_columns = 0;
+    buffer<T> m_panels;
+};
+
+template <std::floating_point T>
+struct storage_traits<packed_matrix<T>>
+{
+    using storage = packed_matrix<T>;
+    using value_type = T;
+
+    static constexpr std::string_view name() noexcept
+    {
+        return "packed";
+    }
+
+    static index_t rows(const storage& s) noexcept
+    {
+        return s.rows();
+    }
+
+    static index_t columns(const storage& s) noexcept
+    {
+        return s.columns();
+    }
+
+    static index_t nonzeros(const storage& s) noexcept
+    {
+        return s.rows() * s.columns();
+    }
+
+    static std::size_t bytes(const storage& s) noexcept
+    {
+        return s.bytes();
+    }
+
+    static storage pack(view<const T, 2> w)
+    {
+        return storage(w);
+    }
+
+    static tensor<T, 2> unpack(const storage& s)
+    {
+        return s.to_dense();
+    }
+
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        const std::size_t product =
+            kernel::gemm_packed_scratch_bytes<T>(batch, s.rows(), s.columns());
+        return scratch_size<T>(batch * s.rows()) + product;
+    }
+
+    /// Writes through scratch when y is feature-major: the kernel's rows are contiguous.
+    static void product(
+        const storage& s, view<const T, 2> x, const T* bias, view<T, 2> y, scratch space) noexcept
+    {
+        const index_t batch = x.shape(0);
+        const kernel::epilogue<T> finish{.bias = bias};
+        const kernel::matrix_operand<T> from{x.data(), x.stride(0), x.stride(1)};
+        if (y.stride(1) == 1 || s.rows() == 1)
+        {
+            kernel::gemm_packed<T>(batch, s.rows(), s.columns(), from, s.panels(), y.data(),
+                y.stride(0), finish, space.data());
+            return;
+        }
+        T* const rows = space.template take<T>(batch * s.rows());
+        kernel::gemm_packed<T>(
+            batch, s.rows(), s.columns(), from, s.panels(), rows, s.rows(), finish, space.data());
+        for (index_t r = 0; r < s.rows(); ++r)
+        {
+            for (index_t b = 0; b < batch; ++b)
+            {
+                y.data()[b * y.stride(0) + r * y.stride(1)] = rows[b * s.rows() + r];
+            }
+        }
+    }
+};
+
+} // namespace nn
+STRUCTOPT_END_NAMESPACE

@@ -1,0 +1,88 @@
+/// @file
+/// Sparse formats as weight storage of layers: `dense<sparse::csr<float>>`.
+#pragma once
+
+#include <structopt/kernel/spmm_csr.hpp>
+#include <structopt/nn/storage.hpp>
+#include <structopt/sparse/csr.hpp>
+
+#include <string_view>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace nn
+{
+
+/// Compressed sparse rows as the weight of a deployed layer.
+template <std::floating_point T, class Index>
+struct storage_traits<sparse::csr<T, Index>>
+{
+    using storage = sparse::csr<T, Index>;
+    using value_type = T;
+
+    static constexpr std::string_view name() noexcept
+    {
+        return sizeof(Index) == 1 ? "csr8" : sizeof(Index) == 2 ? "csr16" : "csr";
+    }
+
+    static index_t rows(const storage& s) noexcept
+    {
+        return s.rows();
+    }
+
+    static index_t columns(const storage& s) noexcept
+    {
+        return s.columns();
+    }
+
+    static index_t nonzeros(const storage& s) noexcept
+    {
+        return s.nonzeros();
+    }
+
+    static std::size_t bytes(const storage& s) noexcept
+    {
+        return s.bytes();
+    }
+
+    static storage pack(view<const T, 2> w)
+    {
+        return storage(w);
+    }
+
+    static tensor<T, 2> unpack(const storage& s)
+    {
+        return s.to_dense();
+    }
+
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return kernel::spmm_csr_scratch_bytes<T>(batch, s.columns());
+    }
+
+    static void product(
+        const storage& s, view<const T, 2> x, const T* bias, view<T, 2> y, scratch space) noexcept
+    {
+        kernel::spmm_csr(x.shape(0), s.rows(), s.columns(), s.values().data(), s.indices().data(),
+            s.offsets().data(), x.data(), x.stride(0), x.stride(1), bias, y.data(), y.stride(0),
+            y.stride(1), space.data());
+    }
+
+    template <class Sink>
+    static void save(const storage& s, Sink& sink)
+    {
+        sink.put("offsets", std::span<const std::uint32_t>(s.offsets()));
+        sink.put("indices", std::span<const Index>(s.indices()));
+        sink.put("values", std::span<const T>(s.values()));
+    }
+
+    template <class Source>
+    static storage load(Source& source)
+    {
+        return storage(source.rows(), source.columns(),
+            source.template get<std::uint32_t>("offsets"), source.template get<Index>("indices"),
+            source.template get<T>("values"));
+    }
+};
+
+} // namespace nn
+STRUCTOPT_END_NAMESPACE
