@@ -10,10 +10,11 @@ namespace schedule
 {
 
 /// `target + (initial - target) * (1 - p)^3`, where p runs from 0 at `begin` to 1 at `end` in
-/// updates `frequency` steps apart; 0 before `begin` (Zhu and Gupta, "To prune, or not to prune", 2017,
-/// equation 1: s_t = s_f + (s_i - s_f) (1 - (t - t_0) / (n dt))^3).
+/// updates `frequency` steps apart; 0 before `begin`.
 ///
-/// Where `end - begin` is no multiple of `frequency`, the last update, at `end`, comes early.
+/// Zhu and Gupta, "To prune, or not to prune", 2017, equation 1:
+/// s_t = s_f + (s_i - s_f) (1 - (t - t_0) / (n dt))^3. Where `end - begin` is no multiple of
+/// `frequency`, the last interval, the one before `end`, is shorter.
 struct cubic_sparsity
 {
     /// Share of zeros at `begin`.

@@ -115,7 +115,7 @@ private:
             const double end = ends[phase];
             if (at <= end || phase == phases - 1)
             {
-                return {phase, at >= end || end <= begin ? 1.0 : (at - begin) / (end - begin)};
+                return {phase, at >= end ? 1.0 : (at - begin) / (end - begin)};
             }
             begin = end;
         }
