@@ -1,0 +1,248 @@
+/// @file
+/// The register tile of the dense product: a few rows of C by a few registers of columns.
+///
+/// Every element of C is one chain of multiply-adds over k, in order, that starts from 0 or from C.
+/// No tile size and no blocking changes that chain, so an element's value depends only on its row
+/// of A and its column of B.
+#pragma once
+
+#include <structopt/kernel/operand.hpp>
+#include <structopt/simd/tail.hpp>
+#include <structopt/simd/target.hpp>
+
+#include <utility>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+/// Sizes that the dense product of one element type and architecture is built from.
+template <class T, class Arch>
+struct gemm_shape
+{
+    /// Columns of one panel of B: two registers.
+    static constexpr index_t panel = 2 * simd::width<T, Arch>;
+    /// Most rows of a tile: 2 x rows accumulators, two registers of B, one of A.
+    static constexpr index_t rows = simd::register_count<Arch> >= 32 ? 14 : 6;
+    /// Up to this many rows of A are read in place; more are interleaved first.
+    static constexpr index_t direct_rows = simd::register_count<Arch> >= 32 ? 8 : 6;
+    /// Panels that a tile of so many rows takes at once, so that enough chains are in flight.
+    static constexpr index_t panels(index_t tile_rows) noexcept
+    {
+        return tile_rows == 1 ? 4 : tile_rows <= 3 ? 2 : 1;
+    }
+    /// k is cut into blocks of at most this length: a panel of B stays in the first cache levels.
+    static constexpr index_t depth = 512;
+    /// Most rows of A that are interleaved at a time.
+    static constexpr index_t block_rows = rows * 20;
+};
+
+namespace detail
+{
+
+/// One call of a tile.
+template <class T>
+struct tile_arguments
+{
+    index_t depth;
+    /// (i, k) at a[i * a_row + k * a_step]; interleaved tiles have a_row 1.
+    const T* a;
+    index_t a_row;
+    index_t a_step;
+    /// (k, j) at b[k * b_step + (j / panel) * b_panel + j % panel].
+    const T* b;
+    index_t b_step;
+    index_t b_panel;
+    T* c;
+    index_t c_row;
+    /// Columns that exist; the rest of the last panel is read from B but not written.
+    index_t columns;
+    /// Start from C instead of 0.
+    bool resume;
+    /// The last block of k: apply bias and activation.
+    bool finish;
+    const T* bias;
+    const T* row_bias;
+    activation act;
+};
+
+template <class T, class Arch, index_t Rows, index_t Panels, bool Interleaved>
+void gemm_tile(const tile_arguments<T>& t) noexcept;
+
+} // namespace detail
+
+// ---------------------------------------------------------------------------------------------
+
+namespace detail
+{
+
+template <class T, class Arch, index_t Rows, index_t Panels, bool Interleaved>
+void gemm_tile(const tile_arguments<T>& t) noexcept
+{
+    using vector = simd::batch<T, Arch>;
+    constexpr index_t lanes = simd::width<T, Arch>;
+    constexpr index_t vectors = 2 * Panels;
+
+    vector sum[Rows][vectors];
+    STRUCTOPT_UNROLL
+    for (index_t i = 0; i < Rows; ++i)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t v = 0; v < vectors; ++v)
+        {
+            sum[i][v] = vector(T(0));
+        }
+    }
+    const index_t full = t.columns / lanes;
+    const index_t rest = t.columns % lanes;
+    if (t.resume)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
+            {
+                const T* from = t.c + i * t.c_row + v * lanes;
+                if (v < full)
+                {
+                    sum[i][v] = simd::load<Arch>(from);
+                }
+                else if (v == full && rest > 0)
+                {
+                    sum[i][v] = simd::load_tail<Arch>(from, rest);
+                }
+            }
+        }
+    }
+
+    const T* a = t.a;
+    const T* b = t.b;
+    const index_t a_row = Interleaved ? 1 : t.a_row;
+    const index_t a_step = Interleaved ? Rows : t.a_step;
+    const index_t b_step = t.b_step;
+    const index_t b_panel = t.b_panel;
+    for (index_t k = 0; k < t.depth; ++k)
+    {
+        vector right[vectors];
+        STRUCTOPT_UNROLL
+        for (index_t v = 0; v < vectors; ++v)
+        {
+            right[v] = simd::load<Arch>(b + (v / 2) * b_panel + (v % 2) * lanes);
+        }
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            const vector left = simd::broadcast<Arch>(a[i * a_row]);
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
+            {
+                sum[i][v] = simd::fma(left, right[v], sum[i][v]);
+            }
+        }
+        a += a_step;
+        b += b_step;
+    }
+
+    if (t.finish && t.bias != nullptr)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t v = 0; v < vectors; ++v)
+        {
+            const T* from = t.bias + v * lanes;
+            const vector bias = v < full                ? simd::load<Arch>(from)
+                                : v == full && rest > 0 ? simd::load_tail<Arch>(from, rest)
+                                                        : vector(T(0));
+            STRUCTOPT_UNROLL
+            for (index_t i = 0; i < Rows; ++i)
+            {
+                sum[i][v] = sum[i][v] + bias;
+            }
+        }
+    }
+    if (t.finish && t.row_bias != nullptr)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            const vector bias(t.row_bias[i]);
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
+            {
+                sum[i][v] = sum[i][v] + bias;
+            }
+        }
+    }
+    if (t.finish && t.act == activation::relu)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
+            {
+                sum[i][v] = simd::relu(sum[i][v]);
+            }
+        }
+    }
+    STRUCTOPT_UNROLL
+    for (index_t i = 0; i < Rows; ++i)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t v = 0; v < vectors; ++v)
+        {
+            T* to = t.c + i * t.c_row + v * lanes;
+            if (v < full)
+            {
+                simd::store(to, sum[i][v]);
+            }
+            else if (v == full && rest > 0)
+            {
+                simd::store_tail(to, sum[i][v], rest);
+            }
+        }
+    }
+}
+
+template <class T>
+using tile_function = void (*)(const tile_arguments<T>&) noexcept;
+
+template <class T, class Arch, index_t... Rows>
+tile_function<T> pick_direct(
+    index_t rows, bool wide, std::integer_sequence<index_t, Rows...>) noexcept
+{
+    using shape = gemm_shape<T, Arch>;
+    static constexpr tile_function<T> single[] = {&gemm_tile<T, Arch, Rows + 1, 1, false>...};
+    static constexpr tile_function<T> many[] = {
+        &gemm_tile<T, Arch, Rows + 1, shape::panels(Rows + 1), false>...};
+    return (wide ? many : single)[rows - 1];
+}
+
+template <class T, class Arch, index_t... Rows>
+tile_function<T> pick_interleaved(index_t rows, std::integer_sequence<index_t, Rows...>) noexcept
+{
+    constexpr index_t least = gemm_shape<T, Arch>::rows / 2;
+    static constexpr tile_function<T> tiles[] = {&gemm_tile<T, Arch, Rows + least, 1, true>...};
+    return tiles[rows - least];
+}
+
+/// The tile that reads A in place: 1 to `direct_rows` rows, one panel or (`wide`) `panels(rows)`.
+template <class T, class Arch>
+tile_function<T> direct_tile(index_t rows, bool wide) noexcept
+{
+    return pick_direct<T, Arch>(
+        rows, wide, std::make_integer_sequence<index_t, gemm_shape<T, Arch>::direct_rows>{});
+}
+
+/// The tile that reads interleaved A: rows / 2 to rows rows.
+template <class T, class Arch>
+tile_function<T> interleaved_tile(index_t rows) noexcept
+{
+    constexpr index_t most = gemm_shape<T, Arch>::rows;
+    return pick_interleaved<T, Arch>(
+        rows, std::make_integer_sequence<index_t, most - most / 2 + 1>{});
+}
+
+} // namespace detail
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE

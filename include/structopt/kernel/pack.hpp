@@ -1,0 +1,123 @@
+/// @file
+/// Copies of operands in the order that the dense kernels read them.
+///
+/// A is interleaved: for each k, the rows of one tile next to each other. B is cut into panels of
+/// `gemm_shape::panel` columns: panel p holds, for each k, the columns p * panel ... as one row of
+/// `panel` elements; columns past the end are zeros. A packed matrix is its panels in order, each
+/// over the whole of k.
+#pragma once
+
+#include <structopt/kernel/gemm_tile.hpp>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+/// Elements of a packed W[n, k] (columns of B = W^T are the rows of W).
+template <class T, class Arch = simd::default_arch>
+constexpr index_t packed_size(index_t n, index_t k) noexcept;
+
+/// Packs W[n, k], whose rows start `row_stride` elements apart, into `packed_size(n, k)` elements.
+template <class T, class Arch = simd::default_arch>
+void pack_b(index_t n, index_t k, const T* w, index_t row_stride, T* packed) noexcept;
+
+/// The inverse of `pack_b`: the canonical W[n, k] again, bit for bit.
+template <class T, class Arch = simd::default_arch>
+void unpack_b(index_t n, index_t k, const T* packed, T* w, index_t row_stride) noexcept;
+
+namespace detail
+{
+
+/// to[k * rows + i] = a(i, k).
+template <class T, class Arch>
+void interleave(index_t rows, index_t depth, matrix_operand<T> a, T* to) noexcept;
+
+/// One panel: to[k * panel + j] = b(k, j) for j < columns, else 0.
+template <class T, class Arch>
+void pack_panel(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept;
+
+/// Start of the operand at (i, j).
+template <class T>
+constexpr matrix_operand<T> shifted(matrix_operand<T> x, index_t i, index_t j) noexcept
+{
+    return {x.data + i * x.row_stride + j * x.col_stride, x.row_stride, x.col_stride};
+}
+
+} // namespace detail
+
+// ---------------------------------------------------------------------------------------------
+
+template <class T, class Arch>
+constexpr index_t packed_size(index_t n, index_t k) noexcept
+{
+    constexpr index_t panel = gemm_shape<T, Arch>::panel;
+    return (n + panel - 1) / panel * panel * k;
+}
+
+template <class T, class Arch>
+void pack_b(index_t n, index_t k, const T* w, index_t row_stride, T* packed) noexcept
+{
+    constexpr index_t panel = gemm_shape<T, Arch>::panel;
+    for (index_t j = 0; j < n; j += panel)
+    {
+        detail::pack_panel<T, Arch>(n - j < panel ? n - j : panel, k,
+            matrix_operand<T>{w + j * row_stride, 1, row_stride}, packed + j * k);
+    }
+}
+
+template <class T, class Arch>
+void unpack_b(index_t n, index_t k, const T* packed, T* w, index_t row_stride) noexcept
+{
+    constexpr index_t panel = gemm_shape<T, Arch>::panel;
+    for (index_t j = 0; j < n; ++j)
+    {
+        const T* from = packed + j / panel * panel * k + j % panel;
+        for (index_t i = 0; i < k; ++i)
+        {
+            w[j * row_stride + i] = from[i * panel];
+        }
+    }
+}
+
+namespace detail
+{
+
+template <class T, class Arch>
+void interleave(index_t rows, index_t depth, matrix_operand<T> a, T* to) noexcept
+{
+    if (a.row_stride == 1)
+    {
+        for (index_t k = 0; k < depth; ++k)
+        {
+            for (index_t i = 0; i < rows; ++i)
+            {
+                to[k * rows + i] = a.data[k * a.col_stride + i];
+            }
+        }
+        return;
+    }
+    for (index_t i = 0; i < rows; ++i)
+    {
+        for (index_t k = 0; k < depth; ++k)
+        {
+            to[k * rows + i] = a.data[i * a.row_stride + k * a.col_stride];
+        }
+    }
+}
+
+template <class T, class Arch>
+void pack_panel(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept
+{
+    constexpr index_t panel = gemm_shape<T, Arch>::panel;
+    for (index_t j = 0; j < panel; ++j)
+    {
+        for (index_t k = 0; k < depth; ++k)
+        {
+            to[k * panel + j] = j < columns ? b.data[k * b.row_stride + j * b.col_stride] : T(0);
+        }
+    }
+}
+
+} // namespace detail
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE

@@ -1,0 +1,8 @@
+/// @file
+/// Vector operations of the kernels: the only headers that name xsimd.
+#pragma once
+
+#include <structopt/simd/compat.hpp>
+#include <structopt/simd/reduce.hpp>
+#include <structopt/simd/tail.hpp>
+#include <structopt/simd/target.hpp>

@@ -1,0 +1,52 @@
+/// @file
+/// The architecture that kernels are compiled for by default, and what it offers.
+#pragma once
+
+#include <structopt/simd/compat.hpp>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace simd
+{
+
+namespace detail
+{
+
+template <class Arch>
+struct usable
+{
+    using type = Arch;
+};
+
+#if XSIMD_VERSION_MAJOR >= 12 &&                                                                   \
+    (XSIMD_VERSION_MAJOR < 14 || (XSIMD_VERSION_MAJOR == 14 && XSIMD_VERSION_MINOR < 3))
+// Before 14.3 this tag derives from plain avx2 and has no fused multiply-add.
+template <>
+struct usable<xsimd::avxvnni>
+{
+    using type = xsimd::fma3<xsimd::avx2>;
+};
+#endif
+
+} // namespace detail
+
+/// The best architecture that the compiler's flags allow. Used only as a default template argument.
+using default_arch = typename detail::usable<xsimd::default_arch>::type;
+
+/// Bytes of one register.
+template <class Arch>
+inline constexpr std::size_t register_bytes = sizeof(typename batch<float, Arch>::register_type);
+
+/// Number of vector registers.
+template <class Arch>
+inline constexpr index_t register_count =
+    register_bytes<Arch> == 64 || std::is_base_of_v<xsimd::neon64, Arch> ? 32 : 16;
+
+/// Name of the architecture, as xsimd spells it.
+template <class Arch = default_arch>
+const char* target_name() noexcept
+{
+    return Arch::name();
+}
+
+} // namespace simd
+STRUCTOPT_END_NAMESPACE
