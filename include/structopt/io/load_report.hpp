@@ -1,0 +1,104 @@
+/// @file
+/// What a file of named tensors lacks for a network, collected into one error.
+#pragma once
+
+#include <structopt/io/dtype.hpp>
+#include <structopt/io/message.hpp>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace io
+{
+
+/// Everything that does not fit between the tensors of a file and those that a reader wants.
+///
+/// Fill it while comparing, before anything is written, then call `raise_if_any`: the user sees all
+/// names that need mapping at once instead of one per attempt.
+class load_report
+{
+public:
+    /// The reader wants it, the file lacks it.
+    void missing(std::string_view name, std::span<const index_t> expected)
+    {
+        m_missing.push_back(std::string(name) + " " + detail::describe_extents(expected));
+    }
+
+    /// The file has it, the reader has no place for it.
+    void unexpected(std::string_view name, dtype type, std::span<const index_t> found)
+    {
+        m_unexpected.push_back(std::string(name) + " " + std::string(name_of(type)) + " " +
+                               detail::describe_extents(found));
+    }
+
+    /// Both have it, with different extents.
+    void misshaped(
+        std::string_view name, std::span<const index_t> expected, std::span<const index_t> found)
+    {
+        m_misshaped.push_back(std::string(name) + " expected " +
+                              detail::describe_extents(expected) + " got " +
+                              detail::describe_extents(found));
+    }
+
+    /// Both have it; elements of type `found` cannot be read as `expected` (see `readable_as`).
+    void mistyped(std::string_view name, dtype expected, dtype found)
+    {
+        m_mistyped.push_back(std::string(name) + " expected " + std::string(name_of(expected)) +
+                             " got " + std::string(name_of(found)));
+    }
+
+    bool empty() const noexcept
+    {
+        return m_missing.empty() && m_unexpected.empty() && m_misshaped.empty() &&
+               m_mistyped.empty();
+    }
+
+    /// "2 missing: a [3], b [4, 5]; 1 mis-shaped: c expected [3] got [4]"
+    std::string text() const
+    {
+        std::string all;
+        append(all, "missing", m_missing);
+        append(all, "unexpected", m_unexpected);
+        append(all, "mis-shaped", m_misshaped);
+        append(all, "mis-typed", m_mistyped);
+        return all;
+    }
+
+    /// Throws a `format_error` with `text()` unless nothing was reported.
+    void raise_if_any(const std::string& source, const std::string& expected) const
+    {
+        if (!empty())
+        {
+            detail::raise<format_error>(source, expected, text());
+        }
+    }
+
+private:
+    static void append(
+        std::string& all, std::string_view what, const std::vector<std::string>& entries)
+    {
+        if (entries.empty())
+        {
+            return;
+        }
+        all += (all.empty() ? "" : "; ") + std::to_string(entries.size()) + " ";
+        all += what;
+        for (std::size_t i = 0; i < entries.size(); ++i)
+        {
+            all += (i == 0 ? ": " : ", ") + entries[i];
+        }
+    }
+
+    std::vector<std::string> m_missing;
+    std::vector<std::string> m_unexpected;
+    std::vector<std::string> m_misshaped;
+    std::vector<std::string> m_mistyped;
+};
+
+} // namespace io
+STRUCTOPT_END_NAMESPACE
