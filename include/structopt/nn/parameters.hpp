@@ -146,8 +146,14 @@ void visit_parameters(L& network, Visitor&& visitor)
 
 /// The trainable numbers of one parameter, in a row. Weight formats of the user's own provide
 /// `values()` returning a span; formats without it (integer codes) are not trainable.
-template <class T, std::size_t N>
+template <std::floating_point T, std::size_t N>
 std::span<T> trainable_values(tensor<T, N>& parameter) noexcept
+{
+    return {parameter.data(), parameter.size()};
+}
+
+template <std::floating_point T, std::size_t N>
+std::span<const T> trainable_values(const tensor<T, N>& parameter) noexcept
 {
     return {parameter.data(), parameter.size()};
 }
@@ -155,7 +161,9 @@ std::span<T> trainable_values(tensor<T, N>& parameter) noexcept
 template <class P>
     requires requires(P& parameter)
     {
-        parameter.values();
+        {
+            parameter.values()
+            } -> std::convertible_to<std::span<typename P::value_type>>;
     }
 auto trainable_values(P& parameter) noexcept
 {

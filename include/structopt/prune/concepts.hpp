@@ -1,0 +1,38 @@
+/// @file
+/// What a pruning criterion is: scores, of which the lowest go first.
+#pragma once
+
+#include <structopt/core/view.hpp>
+
+#include <span>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace prune
+{
+
+/// Scores every weight of a matrix [outputs, inputs] (of a convolution: [outputs, inputs x kernel]).
+///
+/// `score(w, scores)` writes one finite number per weight, row by row; weights with the lowest
+/// scores are pruned first. A criterion of one's own is one struct with this member.
+template <class C>
+concept weight_criterion = requires(const C& c, view<const float, 2> w, std::span<float> scores)
+{
+    c.score(w, scores);
+};
+
+/// Scores whole units: `score_units(w, scores)` writes one finite number per row of the matrix.
+template <class C>
+concept unit_criterion = requires(const C& c, view<const float, 2> w, std::span<float> scores)
+{
+    c.score_units(w, scores);
+};
+
+/// Where scores are compared.
+enum class scope
+{
+    per_layer, ///< every layer loses the same share
+    global     ///< the lowest scores of the whole network go
+};
+
+} // namespace prune
+STRUCTOPT_END_NAMESPACE

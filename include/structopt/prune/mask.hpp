@@ -1,0 +1,172 @@
+/// @file
+/// Unstructured pruning: masks over the weights of a network.
+#pragma once
+
+#include <structopt/nn/parameters.hpp>
+#include <structopt/nn/storage.hpp>
+#include <structopt/prune/concepts.hpp>
+#include <structopt/prune/lowest.hpp>
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace prune
+{
+
+/// Which weights of a network stay: one byte per number, one list per trainable parameter, in the
+/// order of `nn::trainable_parameters`. Empty for a parameter that is not pruned (biases).
+struct mask
+{
+    std::vector<std::vector<std::uint8_t>> keep;
+
+    /// Share of removed numbers among those of the masked parameters; 0 if there are none.
+    double sparsity() const noexcept
+    {
+        std::size_t n = 0;
+        std::size_t kept = 0;
+        for (const auto& list : keep)
+        {
+            n += list.size();
+            for (const std::uint8_t stays : list)
+            {
+                kept += stays;
+            }
+        }
+        return n == 0 ? 0.0 : static_cast<double>(n - kept) / static_cast<double>(n);
+    }
+
+    friend bool operator==(const mask&, const mask&) = default;
+};
+
+/// How many weights go, and where.
+struct mask_options
+{
+    /// Share of the weights that become zero, in [0, 1).
+    double sparsity = 0.5;
+    /// Compare scores within each layer or over the whole network.
+    prune::scope scope = prune::scope::per_layer;
+};
+
+/// The mask that keeps the weights with the highest scores; weights (role `weight`) of rank 2 and
+/// more only. Exactly round(sparsity * n) go, per layer or in all.
+///
+/// Throws `argument_error` for a sparsity outside [0, 1) or a score that is not finite.
+template <weight_criterion Criterion, class Network>
+mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options);
+
+/// Sets every masked number to zero. Throws `shape_error` if the mask is another network's.
+template <class Network>
+void apply(Network& network, const mask& m);
+
+/// Makes a mask, applies it, and returns it for fine-tuning.
+template <class Network, weight_criterion Criterion>
+mask apply(Network& network, const Criterion& criterion, const mask_options& options)
+{
+    mask m = prune::make_mask(network, criterion, options);
+    prune::apply(network, m);
+    return m;
+}
+
+// ---------------------------------------------------------------------------------------------
+
+template <weight_criterion Criterion, class Network>
+mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options)
+{
+    detail::check_share("sparsity", options.sparsity);
+    mask m;
+    std::vector<double> all;
+    std::vector<std::vector<double>> scores;
+    nn::visit_parameters(network,
+        [&](const nn::parameter_name& name, const auto& parameter, nn::role kind)
+        {
+            using storage = std::remove_cvref_t<decltype(parameter)>;
+            if constexpr (nn::trainable_parameter<const storage>)
+            {
+                if (kind == nn::role::statistic)
+                {
+                    return;
+                }
+                m.keep.emplace_back();
+                scores.emplace_back();
+                if constexpr (requires { nn::storage_traits<storage>::matrix(parameter); })
+                {
+                    if (kind == nn::role::weight)
+                    {
+                        using T = typename storage::value_type;
+                        std::vector<T> raw(parameter.size());
+                        criterion.score(
+                            nn::storage_traits<storage>::matrix(parameter), std::span<T>(raw));
+                        detail::check_scores(name.text(), std::span<const T>(raw));
+                        m.keep.back().assign(raw.size(), 1);
+                        scores.back().assign(raw.begin(), raw.end());
+                    }
+                }
+            }
+        });
+    if (options.scope == scope::per_layer)
+    {
+        for (std::size_t p = 0; p < scores.size(); ++p)
+        {
+            const std::size_t n = detail::share_of(options.sparsity, scores[p].size());
+            for (const std::size_t i : detail::lowest(std::span<const double>(scores[p]), n))
+            {
+                m.keep[p][i] = 0;
+            }
+        }
+        return m;
+    }
+    for (const auto& list : scores)
+    {
+        all.insert(all.end(), list.begin(), list.end());
+    }
+    std::size_t p = 0;
+    std::size_t before = 0;
+    for (const std::size_t i : detail::lowest(
+             std::span<const double>(all), detail::share_of(options.sparsity, all.size())))
+    {
+        while (i >= before + scores[p].size())
+        {
+            before += scores[p++].size();
+        }
+        m.keep[p][i - before] = 0;
+    }
+    return m;
+}
+
+template <class Network>
+void apply(Network& network, const mask& m)
+{
+    using T = nn::value_type<Network>;
+    auto parameters = nn::trainable_parameters<T>(network);
+    if (parameters.size() != m.keep.size())
+    {
+        structopt::detail::raise<shape_error>("mask",
+            std::to_string(parameters.size()) + " trainable parameters",
+            std::to_string(m.keep.size()));
+    }
+    for (std::size_t p = 0; p < parameters.size(); ++p)
+    {
+        if (!m.keep[p].empty() && m.keep[p].size() != parameters[p].values.size())
+        {
+            structopt::detail::raise<shape_error>("mask of parameter " + std::to_string(p),
+                std::to_string(parameters[p].values.size()) + " numbers",
+                std::to_string(m.keep[p].size()));
+        }
+    }
+    for (std::size_t p = 0; p < parameters.size(); ++p)
+    {
+        for (std::size_t i = 0; i < m.keep[p].size(); ++i)
+        {
+            if (m.keep[p][i] == 0)
+            {
+                parameters[p].values[i] = T(0);
+            }
+        }
+    }
+}
+
+} // namespace prune
+STRUCTOPT_END_NAMESPACE
