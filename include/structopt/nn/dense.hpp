@@ -34,6 +34,9 @@ public:
     static constexpr std::size_t input_rank = 2;
     static constexpr std::size_t output_rank = 2;
 
+    /// An empty layer, to be loaded from a file.
+    dense() = default;
+
     /// Weights filled by `init`, biases zero. Throws `argument_error` for extents below 1.
     template <initializer Init = he_uniform>
     dense(const dense_options& options, random_engine& rng,
@@ -169,7 +172,7 @@ public:
         return dense<Storage>(std::move(replacement), bias);
     }
 
-    storage weight;
+    storage weight = {};
     tensor<value_type, 1> bias = structopt::zeros<value_type>(shape<1>{0});
 
 private:
