@@ -100,10 +100,15 @@ public:
 
     /// From a container; one that is about to die gives a read-only view for the call at hand.
     template <class X>
-        requires tensor_like<X, T, N>
+        requires(tensor_like<X, T, N> && (std::is_const_v<T> || std::is_lvalue_reference_v<X>))
     constexpr view(X&& x) noexcept
         : m_data(x.data())
     {
+        // xtensor's contiguous views (a row of a tensor) say where they begin.
+        if constexpr (requires { x.data_offset(); })
+        {
+            m_data += x.data_offset();
+        }
         const auto& extents = x.shape();
         for (std::size_t i = 0; i < N; ++i)
         {
