@@ -1,0 +1,16 @@
+/// @file
+/// Optimizers, gradient clipping, regularizers and constraints on parameters.
+#pragma once
+
+#include <structopt/optim/adadelta.hpp>
+#include <structopt/optim/adagrad.hpp>
+#include <structopt/optim/adam.hpp>
+#include <structopt/optim/adamw.hpp>
+#include <structopt/optim/amsgrad.hpp>
+#include <structopt/optim/concepts.hpp>
+#include <structopt/optim/momentum.hpp>
+#include <structopt/optim/nadam.hpp>
+#include <structopt/optim/nesterov.hpp>
+#include <structopt/optim/rmsprop.hpp>
+#include <structopt/optim/sgd.hpp>
+#include <structopt/optim/step.hpp>
