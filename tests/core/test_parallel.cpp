@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -150,22 +151,22 @@ TEST_CASE("thread_count follows OpenMP where the build has it")
 #ifdef _OPENMP
 TEST_CASE("more threads than one take part")
 {
+    const int before = omp_get_max_threads();
     omp_set_num_threads(2);
     std::atomic<int> arrived{0};
-    std::atomic<bool> together{false};
-    // Each of two chunks waits, for a while, until the other one has begun.
+    std::atomic<int> met{0};
+    // Each of two chunks waits until the other one has begun; a single thread would wait in vain.
     parallel_for(2, 1,
         [&](index_t, index_t)
         {
             ++arrived;
-            for (int i = 0; i < 200000000 && arrived < 2; ++i)
+            const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+            while (arrived < 2 && std::chrono::steady_clock::now() < end)
             {
             }
-            if (arrived == 2)
-            {
-                together = true;
-            }
+            met += arrived == 2 ? 1 : 0;
         });
-    CHECK(together);
+    CHECK(met == 2);
+    omp_set_num_threads(before);
 }
 #endif
