@@ -1,7 +1,10 @@
 /// @file
-/// Kernels: dense products and im2col on raw pointers.
+/// Kernels: dense and integer products, im2col; raw pointers, no allocation, no exceptions.
 #pragma once
 
 #include <structopt/kernel/gemm.hpp>
+#include <structopt/kernel/gemm_s8.hpp>
+#include <structopt/kernel/im2col.hpp>
 #include <structopt/kernel/operand.hpp>
 #include <structopt/kernel/pack.hpp>
+#include <structopt/kernel/quantize_rows.hpp>

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <structopt/simd/compat.hpp>
+#include <structopt/simd/dot.hpp>
+#include <structopt/simd/exact.hpp>
 #include <structopt/simd/reduce.hpp>
 #include <structopt/simd/tail.hpp>
 #include <structopt/simd/target.hpp>
+#include <structopt/simd/widen.hpp>

@@ -10,6 +10,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #if defined(__GNUC__)
@@ -76,6 +77,58 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> relu(const batch<T, Arch>& x) noexcept
 {
     const batch<T, Arch> zero(T(0));
     return xsimd::select(x < zero, zero, x);
+}
+
+/// The same bits as another element type of equal size.
+template <class To, class From, class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<To, Arch> bit_cast(const batch<From, Arch>& x) noexcept
+{
+#if XSIMD_VERSION_MAJOR >= 10
+    return xsimd::bitwise_cast<To>(x);
+#else
+    return xsimd::bitwise_cast<batch<To, Arch>>(x);
+#endif
+}
+
+/// int32 to float, rounded to nearest even.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<float, Arch> to_float(const batch<std::int32_t, Arch>& x) noexcept
+{
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+    // g++ 12 warns about the unmasked intrinsic that xsimd calls (its bug 105593).
+    if constexpr (sizeof(x) == 64)
+    {
+        return _mm512_maskz_cvtepi32_ps(static_cast<__mmask16>(-1), x);
+    }
+    else
+#endif
+    {
+        return xsimd::batch_cast<float>(x);
+    }
+}
+
+/// float to int32, rounded to nearest even (the default rounding mode).
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> to_int(const batch<float, Arch>& x) noexcept
+{
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+    if constexpr (sizeof(x) == 64)
+    {
+        return _mm512_maskz_cvtps_epi32(static_cast<__mmask16>(-1), x);
+    }
+    else
+#endif
+    {
+        return xsimd::nearbyint_as_int(x);
+    }
+}
+
+/// y where x < y, else x.
+template <class T, class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<T, Arch> max(
+    const batch<T, Arch>& x, const batch<T, Arch>& y) noexcept
+{
+    return xsimd::select(x < y, y, x);
 }
 
 /// Asks for the cache line at `address`; never faults.
