@@ -7,13 +7,11 @@
 #include <structopt/io/atomic_file.hpp>
 #include <structopt/io/read_elements.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -182,32 +180,31 @@ private:
             fail("a plain element type such as '<f4'", "a structured one");
         }
         const std::string descr = string("the element type");
-        const auto type = descr.size() == 3 ? npy_dtype(descr[1], descr[2]) : std::nullopt;
-        const char order = descr.empty() ? ' ' : descr[0];
         // '|' is for types that have no byte order.
-        const bool known = order == '<' || order == '>' || order == '=' ||
-                           (order == '|' && type && bytes_of(*type) == 1);
-        if (!type || !known)
+        const bool known = descr.size() == 3 && find_dtype(descr[1], descr[2], header.type) &&
+                           (descr[0] == '<' || descr[0] == '>' || descr[0] == '=' ||
+                               (descr[0] == '|' && bytes_of(header.type) == 1));
+        if (!known)
         {
             m_at = start;
             fail("b1, i1..i8, u1..u8, f2, f4 or f8 after <, > or |", in_quotes(descr));
         }
-        header.type = *type;
-        header.order = order == '>'   ? std::endian::big
-                       : order == '=' ? std::endian::native
-                                      : std::endian::little;
+        header.order = descr[0] == '>'   ? std::endian::big
+                       : descr[0] == '=' ? std::endian::native
+                                         : std::endian::little;
     }
 
-    static std::optional<dtype> npy_dtype(char kind, char bytes) noexcept
+    static bool find_dtype(char kind, char bytes, dtype& type) noexcept
     {
         for (const auto& row : dtype_table)
         {
             if (row.bytes == static_cast<std::size_t>(bytes - '0') && npy_kind(row.type) == kind)
             {
-                return row.type;
+                type = row.type;
+                return true;
             }
         }
-        return std::nullopt;
+        return false;
     }
 
     void parse_shape(npy_header& header)
@@ -348,23 +345,29 @@ tensor<T, N> read_npy(byte_source& source)
     source.require(static_cast<std::uint64_t>(*n) * bytes_of(header.type),
         "elements for extents " + detail::describe_extents(header.extents));
     shape<N> extents{};
-    std::copy(header.extents.begin(), header.extents.end(), extents.begin());
+    for (std::size_t i = 0; i < N; ++i)
+    {
+        extents[i] = header.extents[i];
+    }
     auto x = make_tensor<T>(extents);
     detail::read_elements(source, header.type, header.order, *n, x.data());
     source.expect_end();
-    if (!header.fortran_order || *n == 0)
+    if constexpr (N > 1)
     {
-        return x;
+        if (header.fortran_order && *n > 0)
+        {
+            // The first index runs fastest in the file: its memory seen with other strides.
+            shape<N> strides{};
+            index_t step = 1;
+            for (std::size_t i = 0; i < N; ++i)
+            {
+                strides[i] = step;
+                step *= extents[i];
+            }
+            return structopt::copy(view<const T, N>(x.data(), extents, strides));
+        }
     }
-    // The first index runs fastest in the file: the same memory seen with the strides reversed.
-    shape<N> strides{};
-    index_t step = 1;
-    for (std::size_t i = 0; i < N; ++i)
-    {
-        strides[i] = step;
-        step *= extents[i];
-    }
-    return structopt::copy(view<const T, N>(x.data(), extents, strides));
+    return x;
 }
 
 /// Reads an array of N axes from a file, plain or .gz.

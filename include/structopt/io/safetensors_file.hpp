@@ -695,7 +695,10 @@ private:
                 where(e.name), std::to_string(N) + " axes", detail::describe_extents(e.shape));
         }
         shape<N> extents{};
-        std::copy(e.shape.begin(), e.shape.end(), extents.begin());
+        for (std::size_t i = 0; i < N; ++i)
+        {
+            extents[i] = e.shape[i];
+        }
         return extents;
     }
 

@@ -1,0 +1,117 @@
+/// @file
+/// Reads bytes as each of the formats, to the last element: for the mutation test and the fuzzers.
+/// True if they are a valid file, false if they were refused as the library promises.
+#pragma once
+
+#include <structopt/io.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace support
+{
+
+/// Keeps the compiler from dropping a read.
+template <class T>
+void touch(const T* first, std::size_t n)
+{
+    static volatile unsigned char sink = 0;
+    unsigned char sum = 0;
+    for (std::size_t i = 0; i < n * sizeof(T); ++i)
+    {
+        sum = static_cast<unsigned char>(sum + reinterpret_cast<const unsigned char*>(first)[i]);
+    }
+    sink = sum;
+}
+
+template <class Read>
+bool consume(const Read& read)
+{
+    try
+    {
+        read();
+        return true;
+    }
+    catch (const structopt::format_error&)
+    {
+    }
+    catch (const structopt::shape_error&)
+    {
+    }
+    return false;
+}
+
+inline bool consume_safetensors(std::span<const std::byte> bytes)
+{
+    return consume(
+        [&]
+        {
+            const structopt::io::safetensors_file file(bytes, "bytes");
+            for (const auto& entry : file.entries())
+            {
+                touch(entry.bytes.data(), entry.bytes.size());
+                const auto n = static_cast<std::size_t>(entry.count);
+                if (structopt::io::readable_as<double>(entry.type))
+                {
+                    std::vector<double> values(n);
+                    file.read_into(entry.name, std::span<double>(values));
+                    touch(values.data(), n);
+                }
+                if (entry.shape.size() == 2 && structopt::io::readable_as<float>(entry.type))
+                {
+                    const auto x = file.read<float, 2>(entry.name);
+                    touch(x.data(), x.size());
+                }
+            }
+        });
+}
+
+inline bool consume_idx(std::span<const std::byte> bytes)
+{
+    return consume(
+        [&]
+        {
+            structopt::io::byte_source source(bytes, "bytes");
+            const auto x = structopt::io::read_idx<double, 2>(source);
+            touch(x.data(), x.size());
+        });
+}
+
+template <class T, std::size_t N>
+bool consume_npy(std::span<const std::byte> bytes)
+{
+    return consume(
+        [&]
+        {
+            structopt::io::byte_source source(bytes, "bytes");
+            const auto x = structopt::io::read_npy<T, N>(source);
+            touch(x.data(), x.size());
+        });
+}
+
+inline bool consume_csv(std::span<const std::byte> bytes)
+{
+    return consume(
+        [&]
+        {
+            structopt::io::byte_source source(bytes, "bytes");
+            const auto x = structopt::io::read_csv<float>(source, {.max_bytes = 1u << 24});
+            touch(x.data(), x.size());
+        });
+}
+
+inline bool consume_cifar10(std::span<const std::byte> bytes)
+{
+    return consume(
+        [&]
+        {
+            structopt::io::byte_source source(bytes, "bytes");
+            const auto data = structopt::io::read_cifar10(source);
+            touch(data.images.data(), data.images.size());
+        });
+}
+
+} // namespace support
