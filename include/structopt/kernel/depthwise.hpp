@@ -3,7 +3,6 @@
 #pragma once
 
 #include <structopt/kernel/im2col.hpp>
-#include <structopt/simd/reduce.hpp>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
@@ -30,8 +29,7 @@ namespace detail
 
 /// to[i] += a * from[i * step]
 template <class T, class Arch>
-STRUCTOPT_ALWAYS_INLINE void add_scaled(
-    index_t n, T a, const T* from, index_t step, T* to) noexcept
+STRUCTOPT_ALWAYS_INLINE void add_scaled(index_t n, T a, const T* from, index_t step, T* to) noexcept
 {
     index_t i = 0;
     if (step == 1)
@@ -40,7 +38,8 @@ STRUCTOPT_ALWAYS_INLINE void add_scaled(
         const auto factor = simd::broadcast<Arch>(a);
         for (; i + lanes <= n; i += lanes)
         {
-            simd::store(to + i, simd::fma(factor, simd::load<Arch>(from + i), simd::load<Arch>(to + i)));
+            simd::store(
+                to + i, simd::fma(factor, simd::load<Arch>(from + i), simd::load<Arch>(to + i)));
         }
     }
     for (; i < n; ++i)
@@ -139,8 +138,8 @@ void depthwise_backward_weight(const window& g, const T* dy, const T* plane, T* 
                 {
                     for (; x + lanes <= xs.last; x += lanes)
                     {
-                        sums = simd::fma(
-                            simd::load<Arch>(row + x), simd::load<Arch>(from + x), sums);
+                        sums =
+                            simd::fma(simd::load<Arch>(row + x), simd::load<Arch>(from + x), sums);
                     }
                 }
                 for (; x < xs.last; ++x)
@@ -148,7 +147,13 @@ void depthwise_backward_weight(const window& g, const T* dy, const T* plane, T* 
                     rest += row[x] * from[x * g.stride_w];
                 }
             }
-            dw[i * g.kernel_w + j] += rest + simd::reduce_add(sums);
+            T partial[lanes];
+            simd::store(partial, sums);
+            for (index_t lane = 0; lane < lanes; ++lane)
+            {
+                rest += partial[lane];
+            }
+            dw[i * g.kernel_w + j] += rest;
         }
     }
 }

@@ -1,0 +1,627 @@
+/// @file
+/// The two-dimensional convolution, over any weight storage.
+#pragma once
+
+#include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/depthwise.hpp>
+#include <structopt/kernel/im2col.hpp>
+#include <structopt/nn/extent2.hpp>
+#include <structopt/nn/initializer.hpp>
+#include <structopt/nn/layer.hpp>
+#include <structopt/nn/reduction.hpp>
+
+#include <string_view>
+#include <utility>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace nn
+{
+
+/// Options of `conv2d`. Each `extent2` takes one number or {height, width}.
+struct conv2d_options
+{
+    index_t in;
+    index_t out;
+    extent2 kernel;
+    extent2 stride = 1;
+    /// Zeros before the first row and column, and by default as many after the last ones.
+    extent2 padding = 0;
+    /// Zeros after the last row and column. TensorFlow's SAME with stride 2 has 0 before, 1 after.
+    extent2 padding_end = padding;
+    extent2 dilation = 1;
+    /// Channels fall into so many parts that do not see each other; `groups == in` is depthwise.
+    index_t groups = 1;
+    bool bias = true;
+
+    friend bool operator==(const conv2d_options&, const conv2d_options&) = default;
+};
+
+/// Convolution (in fact correlation, as everywhere in the field) of x [batch, in, height, width]
+/// with weights [out, in / groups, kernel height, kernel width]; y is [batch, out, h, w] with
+/// h = (height + padding + padding_end - dilation (kernel - 1) - 1) / stride + 1, rounded down.
+///
+/// `W` is an element type (`conv2d<float>`, the default) or a weight storage (`conv2d<csr<float>>`)
+/// that holds the matrix [out, in * kernel height * kernel width]; such storage needs groups == 1.
+template <class W = float>
+class conv2d
+{
+public:
+    using storage = typename storage_of<W, 4>::type;
+    using value_type = typename storage_traits<storage>::value_type;
+
+    static constexpr std::string_view name = "conv2d";
+    static constexpr std::size_t input_rank = 4;
+    static constexpr std::size_t output_rank = 4;
+
+private:
+    static constexpr bool is_dense = std::same_as<storage, tensor<value_type, 4>>;
+
+public:
+    /// Weights filled by `init`, biases zero. Throws `argument_error` for options out of range.
+    template <initializer Init = he_uniform>
+        requires(is_dense)
+    conv2d(const conv2d_options& options, random_engine& rng, const Init& init = {})
+        : m_options(checked(options))
+    {
+        const index_t depth = depth_of(options);
+        const index_t window = options.kernel.height * options.kernel.width;
+        weight = make_tensor<value_type>(shape<4>{
+            options.out, options.in / options.groups, options.kernel.height, options.kernel.width});
+        init(view<value_type, 2>(weight.data(), shape<2>{options.out, depth}), depth,
+            options.out * window, rng);
+        bias = structopt::zeros<value_type>(shape<1>{options.bias ? options.out : 0});
+    }
+
+    /// From a weight in any storage, and a bias of one number per output or none (`options.bias`
+    /// is taken from it).
+    conv2d(const conv2d_options& options, storage w, tensor<value_type, 1> b = {})
+        : weight(std::move(w))
+        , bias(std::move(b))
+        , m_options(checked(options))
+    {
+        m_options.bias = bias.size() != 0;
+        if constexpr (is_dense)
+        {
+            check_shape("conv2d weight",
+                shape<4>{options.out, options.in / options.groups, options.kernel.height,
+                    options.kernel.width},
+                shape_of(weight));
+        }
+        else
+        {
+            if (options.groups != 1)
+            {
+                structopt::detail::raise<argument_error>("conv2d groups",
+                    "1 for weights stored as " + std::string(storage_traits<storage>::name()),
+                    std::to_string(options.groups));
+            }
+            check_shape("conv2d weight", shape<2>{options.out, depth_of(options)},
+                shape<2>{storage_traits<storage>::rows(weight),
+                    storage_traits<storage>::columns(weight)});
+        }
+        if (bias.size() != 0)
+        {
+            check_shape("conv2d bias", shape<1>{options.out}, shape_of(bias));
+        }
+    }
+
+    /// What the layer was made with; `in`, `out` and `bias` follow later changes.
+    const conv2d_options& options() const noexcept
+    {
+        return m_options;
+    }
+
+    index_t inputs() const noexcept
+    {
+        return m_options.in;
+    }
+
+    index_t outputs() const noexcept
+    {
+        return m_options.out;
+    }
+
+    shape<4> output_shape(const shape<4>& in) const
+    {
+        check_shape("conv2d input", shape<4>{-1, inputs(), -1, -1}, in);
+        const extent2 out = detail::window_output("conv2d input", in, m_options.kernel,
+            m_options.stride, m_options.padding, m_options.padding_end, m_options.dilation);
+        return {in[0], outputs(), out.height, out.width};
+    }
+
+    template <class T>
+    std::size_t scratch_bytes(const shape<4>& in) const
+    {
+        const plan p(*this, in);
+        return static_cast<std::size_t>(p.chunks) * forward_bytes(p);
+    }
+
+    void forward(view<const value_type, 4> x, view<value_type, 4> y, scratch space) const noexcept
+    {
+        const plan p(*this, x.shape());
+        const std::size_t bytes = forward_bytes(p);
+        parallel_for(p.batch, p.grain,
+            [&](index_t first, index_t last)
+            {
+                const scratch slot(
+                    space.data() + static_cast<std::size_t>(first / p.grain) * bytes, bytes);
+                for (index_t b = first; b < last; ++b)
+                {
+                    forward_image(p, x.data() + b * p.image, y.data() + b * p.result, slot);
+                }
+            });
+    }
+
+    /// Scratch of both passes of training.
+    template <class T, std::size_t N>
+    struct cache
+    {
+        buffer<std::byte> bytes;
+    };
+
+    void forward(view<const value_type, 4> x, view<value_type, 4> y,
+        cache<value_type, 4>& kept) const requires trainable_storage<storage>
+    {
+        const plan p(*this, x.shape());
+        const std::size_t bytes =
+            static_cast<std::size_t>(p.chunks) * std::max(forward_bytes(p), backward_bytes(p));
+        if (kept.bytes.size() < bytes)
+        {
+            kept.bytes.resize(bytes);
+        }
+        forward(x, y, scratch(kept.bytes.data(), kept.bytes.size()));
+    }
+
+    void backward(view<const value_type, 4> x, view<const value_type, 4>,
+        view<const value_type, 4> dy, view<value_type, 4> dx, cache<value_type, 4>& kept,
+        conv2d& gradients) const requires trainable_storage<storage>
+    {
+        const plan p(*this, x.shape());
+        const std::size_t bytes = backward_bytes(p);
+        value_type* const db = bias.size() == 0 ? nullptr : gradients.bias.data();
+        const auto image_of = [&](index_t b)
+        {
+            return dx.data() == nullptr ? nullptr : dx.data() + b * p.image;
+        };
+        if constexpr (is_dense)
+        {
+            // Each chunk but the first has gradients of its own; chunks depend on the extents alone.
+            const auto own = [&](index_t chunk)
+            {
+                return scratch(kept.bytes.data() + static_cast<std::size_t>(chunk) * bytes, bytes);
+            };
+            parallel_for(p.batch, p.grain,
+                [&](index_t first, index_t last)
+                {
+                    scratch slot = own(first / p.grain);
+                    value_type* const partial = slot.template take<value_type>(p.parameters());
+                    value_type* dw = gradients.weight.data();
+                    value_type* dbias = db;
+                    if (first > 0)
+                    {
+                        std::fill_n(partial, p.parameters(), value_type(0));
+                        dw = partial;
+                        dbias = db == nullptr ? nullptr : partial + p.weights;
+                    }
+                    for (index_t b = first; b < last; ++b)
+                    {
+                        const value_type* const from = dy.data() + b * p.result;
+                        add_sums(p, from, dbias);
+                        backward_image(p, x.data() + b * p.image, from, dw, image_of(b), slot);
+                    }
+                });
+            for (index_t chunk = 1; chunk < p.chunks; ++chunk)
+            {
+                const value_type* const partial =
+                    own(chunk).template take<value_type>(p.parameters());
+                detail::add_to(partial, p.weights, gradients.weight.data());
+                if (db != nullptr)
+                {
+                    detail::add_to(partial + p.weights, p.groups * p.out, db);
+                }
+            }
+        }
+        else
+        {
+            const scratch slot(kept.bytes.data(), kept.bytes.size());
+            for (index_t b = 0; b < p.batch; ++b)
+            {
+                const value_type* const from = dy.data() + b * p.result;
+                add_sums(p, from, db);
+                backward_stored(
+                    p, x.data() + b * p.image, from, gradients.weight, image_of(b), slot);
+            }
+        }
+    }
+
+    template <class Self, class Visitor>
+    static void parameters(Self& self, Visitor&& visit)
+    {
+        visit("weight", self.weight, role::weight);
+        visit("bias", self.bias, role::bias);
+    }
+
+    index_t cost(const shape<4>& in) const
+    {
+        const shape<4> out = output_shape(in);
+        return in[0] * out[2] * out[3] * storage_traits<storage>::nonzeros(weight);
+    }
+
+    /// `passes` where every channel is convolved on its own, `blocks` for other groups.
+    coupling unit_coupling() const noexcept
+    {
+        if (m_options.groups == 1)
+        {
+            return coupling::mixes;
+        }
+        return m_options.groups == m_options.in && m_options.out == m_options.in ? coupling::passes
+                                                                                 : coupling::blocks;
+    }
+
+    /// The listed output channels; throws `argument_error` unless groups == 1.
+    conv2d select_outputs(std::span<const index_t> indices) const requires is_dense
+    {
+        require_one_group("select_outputs");
+        conv2d_options options = m_options;
+        options.out = static_cast<index_t>(indices.size());
+        return conv2d(options, take_rows(weight, indices),
+            bias.size() == 0 ? bias : take_rows(bias, indices));
+    }
+
+    /// The listed input channels; throws `argument_error` unless groups == 1.
+    conv2d select_inputs(std::span<const index_t> indices) const requires is_dense
+    {
+        require_one_group("select_inputs");
+        conv2d_options options = m_options;
+        options.in = static_cast<index_t>(indices.size());
+        return conv2d(options, take_columns(weight, indices), bias);
+    }
+
+    /// The listed channels of a depthwise convolution, which lets channels pass.
+    conv2d select_units(std::span<const index_t> indices) const requires is_dense
+    {
+        if (unit_coupling() != coupling::passes)
+        {
+            structopt::detail::raise<argument_error>(
+                "conv2d select_units", "groups equal to in and out", describe_groups());
+        }
+        conv2d_options options = m_options;
+        options.in = options.out = options.groups = static_cast<index_t>(indices.size());
+        return conv2d(options, take_rows(weight, indices),
+            bias.size() == 0 ? bias : take_rows(bias, indices));
+    }
+
+    /// The same layer over another storage of the same extents. Storage other than dense needs
+    /// groups == 1: `argument_error` otherwise.
+    template <weight_storage Storage>
+    conv2d<Storage> with_weight(Storage replacement) const
+    {
+        return conv2d<Storage>(m_options, std::move(replacement), bias);
+    }
+
+    storage weight;
+    tensor<value_type, 1> bias = structopt::zeros<value_type>(shape<1>{0});
+
+private:
+    static index_t depth_of(const conv2d_options& o) noexcept
+    {
+        return o.in / o.groups * o.kernel.height * o.kernel.width;
+    }
+
+    static const conv2d_options& checked(const conv2d_options& o)
+    {
+        if (o.in < 1 || o.out < 1)
+        {
+            structopt::detail::raise<argument_error>("conv2d", "in and out of at least 1",
+                "in " + std::to_string(o.in) + ", out " + std::to_string(o.out));
+        }
+        detail::check_option("conv2d", "kernel", o.kernel, 1);
+        detail::check_option("conv2d", "stride", o.stride, 1);
+        detail::check_option("conv2d", "dilation", o.dilation, 1);
+        detail::check_option("conv2d", "padding", o.padding, 0);
+        detail::check_option("conv2d", "padding_end", o.padding_end, 0);
+        if (o.groups < 1 || o.in % o.groups != 0 || o.out % o.groups != 0)
+        {
+            structopt::detail::raise<argument_error>("conv2d groups", "a divisor of in and out",
+                "groups " + std::to_string(o.groups) + ", in " + std::to_string(o.in) + ", out " +
+                    std::to_string(o.out));
+        }
+        return o;
+    }
+
+    std::string describe_groups() const
+    {
+        return "groups " + std::to_string(m_options.groups) + ", in " +
+               std::to_string(m_options.in) + ", out " + std::to_string(m_options.out);
+    }
+
+    void require_one_group(const char* what) const
+    {
+        if (m_options.groups != 1)
+        {
+            structopt::detail::raise<argument_error>(
+                "conv2d " + std::string(what), "groups 1", describe_groups());
+        }
+    }
+
+    /// How one pass over a batch is cut up: a function of options and extents alone.
+    struct plan
+    {
+        kernel::window window; ///< one group of one image
+        index_t batch;
+        index_t groups;
+        index_t out; ///< channels of one group
+        index_t image;
+        index_t result;
+        index_t weights;
+        index_t grain;
+        index_t chunks;
+
+        plan(const conv2d& layer, const shape<4>& in)
+            : window(layer.window_of(in))
+            , batch(in[0])
+            , groups(layer.m_options.groups)
+            , out(layer.outputs() / groups)
+            , image(in[1] * in[2] * in[3])
+            , result(layer.outputs() * window.columns())
+            , weights(layer.outputs() * window.rows())
+        {
+            // A thread is worth waking for about 2^19 multiply-adds.
+            const index_t worth =
+                (index_t{1} << 19) / std::max<index_t>(weights * window.columns(), 1);
+            const index_t parts = std::clamp<index_t>(batch / (worth + 1), 1, 16);
+            grain = std::max<index_t>((batch + parts - 1) / parts, 1);
+            chunks = std::max<index_t>((batch + grain - 1) / grain, 1);
+        }
+
+        bool depthwise() const noexcept
+        {
+            return groups > 1 && window.channels == 1;
+        }
+
+        index_t parameters() const noexcept
+        {
+            return weights + groups * out;
+        }
+    };
+
+    kernel::window window_of(const shape<4>& in) const
+    {
+        const shape<4> result = output_shape(in);
+        kernel::window w;
+        w.channels = in[1] / m_options.groups;
+        w.height = in[2];
+        w.width = in[3];
+        w.kernel_h = m_options.kernel.height;
+        w.kernel_w = m_options.kernel.width;
+        w.stride_h = m_options.stride.height;
+        w.stride_w = m_options.stride.width;
+        w.pad_top = m_options.padding.height;
+        w.pad_left = m_options.padding.width;
+        w.dilation_h = m_options.dilation.height;
+        w.dilation_w = m_options.dilation.width;
+        w.out_h = result[2];
+        w.out_w = result[3];
+        return w;
+    }
+
+    const value_type* bias_data() const noexcept
+    {
+        return bias.size() == 0 ? nullptr : bias.data();
+    }
+
+    /// Positions of one block of patches.
+    static index_t block(const plan& p) noexcept
+    {
+        return (p.window.trivial() ? p.window.out_h : kernel::convolution_block_rows(p.window)) *
+               p.window.out_w;
+    }
+
+    /// The matrix of patches, for storage that multiplies by [positions, depth].
+    static std::size_t patch_bytes(const plan& p) noexcept
+    {
+        return p.window.trivial() ? 0 : scratch_size<value_type>(p.window.rows() * block(p));
+    }
+
+    /// Scratch of one chunk in `forward`.
+    std::size_t forward_bytes(const plan& p) const noexcept
+    {
+        if constexpr (is_dense)
+        {
+            return p.depthwise()
+                       ? 0
+                       : nn::scratch_size<std::byte>(static_cast<index_t>(
+                             kernel::convolution_forward_bytes<value_type>(p.window, p.out)));
+        }
+        else
+        {
+            return patch_bytes(p) + nn::scratch_size<std::byte>(static_cast<index_t>(
+                                        storage_traits<storage>::scratch_bytes(weight, block(p))));
+        }
+    }
+
+    /// Scratch of one chunk in `backward`.
+    std::size_t backward_bytes(const plan& p) const noexcept
+    {
+        if constexpr (is_dense)
+        {
+            return scratch_size<value_type>(p.parameters()) +
+                   (p.depthwise()
+                           ? 0
+                           : nn::scratch_size<std::byte>(static_cast<index_t>(
+                                 kernel::convolution_backward_bytes<value_type>(p.window, p.out))));
+        }
+        else
+        {
+            return patch_bytes(p) +
+                   nn::scratch_size<std::byte>(static_cast<index_t>(
+                       storage_traits<storage>::training_scratch_bytes(weight, block(p))));
+        }
+    }
+
+    void forward_image(
+        const plan& p, const value_type* x, value_type* y, scratch space) const noexcept
+    {
+        const index_t pixels = p.window.height * p.window.width;
+        const index_t positions = p.window.columns();
+        if constexpr (!is_dense)
+        {
+            forward_stored(p, x, y, space);
+        }
+        else if (p.depthwise())
+        {
+            for (index_t o = 0; o < outputs(); ++o)
+            {
+                kernel::depthwise_forward(p.window, x + o / p.out * pixels,
+                    weight.data() + o * p.window.rows(),
+                    bias.size() == 0 ? value_type(0) : bias.data()[o], y + o * positions);
+            }
+        }
+        else
+        {
+            for (index_t g = 0; g < p.groups; ++g)
+            {
+                kernel::convolution_forward(p.window, p.out, x + g * p.window.channels * pixels,
+                    weight.data() + g * p.out * p.window.rows(),
+                    bias.size() == 0 ? nullptr : bias.data() + g * p.out, y + g * p.out * positions,
+                    space.data());
+            }
+        }
+    }
+
+    /// Patches of blocks of output rows, multiplied by a weight of any format.
+    void forward_stored(
+        const plan& p, const value_type* x, value_type* y, scratch space) const noexcept
+    {
+        for_each_block(p, x, space,
+            [&](const kernel::window&, view<const value_type, 2> patches, index_t position,
+                scratch rest)
+            {
+                storage_traits<storage>::product(weight, patches, bias_data(),
+                    positions_of(p, y, position, patches.shape(0)), rest);
+            });
+    }
+
+    /// Calls `body(block's window, patches [positions, depth], first position, scratch left)`.
+    template <class Body>
+    static void for_each_block(
+        const plan& p, const value_type* x, scratch space, const Body& body) noexcept
+    {
+        const kernel::window& w = p.window;
+        if (w.trivial())
+        {
+            body(w, view<const value_type, 2>(x, {w.columns(), w.rows()}, {1, w.columns()}), 0,
+                space);
+            return;
+        }
+        value_type* const patches = space.template take<value_type>(w.rows() * block(p));
+        const index_t rows = kernel::convolution_block_rows(w);
+        for (index_t first = 0; first < w.out_h; first += rows)
+        {
+            const kernel::window part = kernel::convolution_block(w, first, rows);
+            kernel::im2col(part, x, patches);
+            body(part,
+                view<const value_type, 2>(
+                    patches, {part.columns(), part.rows()}, {1, part.columns()}),
+                first * w.out_w, space);
+        }
+    }
+
+    /// A block of positions of an image [channels, positions], seen as [positions, channels].
+    template <class T>
+    static view<T, 2> positions_of(const plan& p, T* image, index_t first, index_t n) noexcept
+    {
+        return {image + first, shape<2>{n, p.out}, shape<2>{1, p.window.columns()}};
+    }
+
+    void backward_image(const plan& p, const value_type* x, const value_type* dy, value_type* dw,
+        value_type* dx, scratch space) const noexcept
+    {
+        const index_t pixels = p.window.height * p.window.width;
+        const index_t positions = p.window.columns();
+        if (!p.depthwise())
+        {
+            for (index_t g = 0; g < p.groups; ++g)
+            {
+                const index_t from = g * p.window.channels * pixels;
+                const index_t filter = g * p.out * p.window.rows();
+                kernel::convolution_backward(p.window, p.out, x + from, weight.data() + filter,
+                    dy + g * p.out * positions, dw + filter, dx == nullptr ? nullptr : dx + from,
+                    space.data());
+            }
+            return;
+        }
+        if (dx != nullptr)
+        {
+            std::fill_n(dx, p.image, value_type(0));
+        }
+        for (index_t o = 0; o < outputs(); ++o)
+        {
+            const index_t from = o / p.out * pixels;
+            const index_t filter = o * p.window.rows();
+            kernel::depthwise_backward_weight(p.window, dy + o * positions, x + from, dw + filter);
+            if (dx != nullptr)
+            {
+                kernel::depthwise_backward_input(
+                    p.window, dy + o * positions, weight.data() + filter, dx + from);
+            }
+        }
+    }
+
+    /// The same over a weight of any trainable format.
+    void backward_stored(const plan& p, const value_type* x, const value_type* dy, storage& dw,
+        value_type* dx, scratch space) const noexcept requires trainable_storage<storage>
+    {
+        using traits = storage_traits<storage>;
+        if (dx != nullptr && !p.window.trivial())
+        {
+            std::fill_n(dx, p.image, value_type(0));
+        }
+        for_each_block(p, x, space,
+            [&](const kernel::window& part, view<const value_type, 2> patches, index_t position,
+                scratch rest)
+            {
+                const auto gradient = positions_of(p, dy, position, patches.shape(0));
+                traits::accumulate_gradient(dw, gradient, patches, rest);
+                if (dx == nullptr)
+                {
+                    return;
+                }
+                // The patches are used up: their place takes their gradient.
+                value_type* const to =
+                    part.trivial() ? dx : const_cast<value_type*>(patches.data());
+                traits::product_transposed(weight, gradient,
+                    view<value_type, 2>(to, patches.shape(), patches.strides()), rest);
+                if (!part.trivial())
+                {
+                    kernel::col2im(part, to, dx);
+                }
+            });
+    }
+
+    /// Adds the sum over the positions of each channel.
+    static void add_sums(const plan& p, const value_type* dy, value_type* db) noexcept
+    {
+        const index_t positions = p.window.columns();
+        for (index_t o = 0; db != nullptr && o < p.groups * p.out; ++o)
+        {
+            db[o] += detail::sum(dy + o * positions, positions);
+        }
+    }
+
+    conv2d_options m_options;
+};
+
+template <initializer Init>
+conv2d(const conv2d_options&, random_engine&, const Init&) -> conv2d<float>;
+
+conv2d(const conv2d_options&, random_engine&)->conv2d<float>;
+
+template <weight_storage Storage>
+conv2d(const conv2d_options&, Storage) -> conv2d<Storage>;
+
+template <weight_storage Storage, class T>
+conv2d(const conv2d_options&, Storage, tensor<T, 1>) -> conv2d<Storage>;
+
+} // namespace nn
+STRUCTOPT_END_NAMESPACE
