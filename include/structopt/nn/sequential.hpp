@@ -350,12 +350,12 @@ public:
     template <class Change>
     auto transform(Change&& change) const
     {
-        return std::apply(
-            [&](const Layers&... each)
-            {
-                return sequential<std::remove_cvref_t<decltype(change(each))>...>(change(each)...);
-            },
-            layers);
+        return [&]<std::size_t... I>(std::index_sequence<I...>)
+        {
+            return sequential<std::remove_cvref_t<decltype(change(std::get<I>(layers)))>...>(
+                change(std::get<I>(layers))...);
+        }
+        (std::make_index_sequence<size>{});
     }
 
     template <std::size_t N>

@@ -2,9 +2,13 @@
 /// Networks out of networks: the same layers with other weight storage.
 #pragma once
 
+#include <structopt/nn/any_weight.hpp>
 #include <structopt/nn/layer.hpp>
 #include <structopt/nn/packed.hpp>
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -80,6 +84,63 @@ auto unpack(const L& network)
         {
             return storage_traits<std::remove_cvref_t<decltype(layer.weight)>>::unpack(
                 layer.weight);
+        });
+}
+
+/// The network with every weight in one format: `nn::convert<sparse::csr<float>>(net)`.
+template <packable_storage Format, class L>
+auto convert(const L& network)
+{
+    return transform_weights(network,
+        [](const auto& layer)
+        {
+            using storage = std::remove_cvref_t<decltype(layer.weight)>;
+            const auto w = storage_traits<storage>::unpack(layer.weight);
+            return storage_traits<Format>::pack(as_view(w));
+        });
+}
+
+/// The network with every weight in whichever of the formats takes the fewest bytes (the first of
+/// equals), decided layer by layer: `any_weight` storage.
+///
+/// A format that cannot hold a weight (8-bit indices for more than 256 columns) is passed over
+/// where it says so through `storage_traits<Format>::fits(w)`.
+template <packable_storage... Formats, class L>
+auto convert_smallest(const L& network)
+{
+    return transform_weights(network,
+        [](const auto& layer)
+        {
+            using storage = std::remove_cvref_t<decltype(layer.weight)>;
+            using T = typename storage_traits<storage>::value_type;
+            using choice = any_weight<T, Formats...>;
+            const tensor<T, 2> w = storage_traits<storage>::unpack(layer.weight);
+            std::optional<choice> best;
+            std::size_t fewest = 0;
+            const auto attempt = [&]<class S>(std::type_identity<S>)
+            {
+                if constexpr (requires { storage_traits<S>::fits(as_view(w)); })
+                {
+                    if (!storage_traits<S>::fits(as_view(w)))
+                    {
+                        return;
+                    }
+                }
+                S candidate = storage_traits<S>::pack(as_view(w));
+                const std::size_t bytes = storage_traits<S>::bytes(candidate);
+                if (!best || bytes < fewest)
+                {
+                    fewest = bytes;
+                    best.emplace(std::move(candidate));
+                }
+            };
+            (attempt(std::type_identity<Formats>{}), ...);
+            if (!best)
+            {
+                structopt::detail::raise<argument_error>(
+                    "convert_smallest", "a format that holds the weight", describe(shape_of(w)));
+            }
+            return std::move(*best);
         });
 }
 

@@ -6,6 +6,7 @@
 #include <structopt/nn/storage.hpp>
 #include <structopt/sparse/csr.hpp>
 
+#include <limits>
 #include <string_view>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -42,6 +43,13 @@ struct storage_traits<sparse::csr<T, Index>>
     static std::size_t bytes(const storage& s) noexcept
     {
         return s.bytes();
+    }
+
+    /// Whether the columns of w can be numbered by `Index`.
+    static bool fits(view<const T, 2> w) noexcept
+    {
+        return w.shape(1) == 0 ||
+               static_cast<std::uint64_t>(w.shape(1) - 1) <= std::numeric_limits<Index>::max();
     }
 
     static storage pack(view<const T, 2> w)

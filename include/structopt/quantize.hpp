@@ -1,0 +1,6 @@
+/// @file
+/// Quantized matrices. `<structopt/quantize/model.hpp>` lifts them over networks.
+#pragma once
+
+#include <structopt/quantize/int8_matrix.hpp>
+#include <structopt/quantize/symmetric_int8.hpp>

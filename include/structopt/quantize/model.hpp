@@ -1,0 +1,247 @@
+/// @file
+/// Quantized networks: int8 matrices as weight storage, and `quantize::convert(net)`.
+#pragma once
+
+#include <structopt/kernel/spmm_csr_s8.hpp>
+#include <structopt/nn/transform.hpp>
+#include <structopt/quantize/int8_matrix.hpp>
+
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace nn
+{
+
+namespace detail
+{
+
+/// Codes of a batch of activations, quantized row by row (dynamic, symmetric).
+struct quantized_rows
+{
+    const std::int8_t* codes;
+    const float* scales;
+};
+
+inline std::size_t quantized_rows_bytes(index_t batch, index_t columns) noexcept
+{
+    return scratch_size<std::int8_t>(batch * columns) + scratch_size<float>(batch) +
+           scratch_size<float>(batch * columns);
+}
+
+/// Quantizes x [batch, columns] of any strides into scratch; a transposed x is copied first.
+inline quantized_rows quantize_activations(view<const float, 2> x, scratch& space) noexcept
+{
+    const index_t batch = x.shape(0);
+    const index_t columns = x.shape(1);
+    auto* const codes = space.take<std::int8_t>(batch * columns);
+    auto* const scales = space.take<float>(batch);
+    const float* from = x.data();
+    index_t stride = x.stride(0);
+    if (x.stride(1) != 1 && columns > 1)
+    {
+        auto* const rows = space.take<float>(batch * columns);
+        for (index_t b = 0; b < batch; ++b)
+        {
+            for (index_t c = 0; c < columns; ++c)
+            {
+                rows[b * columns + c] = x.data()[b * x.stride(0) + c * x.stride(1)];
+            }
+        }
+        from = rows;
+        stride = columns;
+    }
+    kernel::quantize_rows<>(batch, columns, from, stride, codes, columns, scales);
+    return {codes, scales};
+}
+
+} // namespace detail
+
+/// Dense int8 weights, multiplied in integers by activations that are quantized on the way, one
+/// scale per sample: a sample's result does not depend on the batch it came in.
+template <>
+struct storage_traits<quantize::int8_matrix>
+{
+    using storage = quantize::int8_matrix;
+    using value_type = float;
+
+    static constexpr std::string_view name() noexcept
+    {
+        return "int8";
+    }
+
+    static index_t rows(const storage& s) noexcept
+    {
+        return s.rows();
+    }
+
+    static index_t columns(const storage& s) noexcept
+    {
+        return s.columns();
+    }
+
+    static index_t nonzeros(const storage& s) noexcept
+    {
+        return s.rows() * s.columns();
+    }
+
+    static std::size_t bytes(const storage& s) noexcept
+    {
+        return s.bytes();
+    }
+
+    static storage pack(view<const float, 2> w)
+    {
+        return storage(w);
+    }
+
+    static tensor<float, 2> unpack(const storage& s)
+    {
+        return s.codes().dequantize();
+    }
+
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return detail::quantized_rows_bytes(batch, s.columns()) +
+               kernel::gemm_s8_scratch_bytes<>(batch, s.rows(), s.columns());
+    }
+
+    static void product(const storage& s, view<const float, 2> x, const float* bias,
+        view<float, 2> y, scratch space) noexcept
+    {
+        const auto q = detail::quantize_activations(x, space);
+        kernel::gemm_s8<>(x.shape(0), s.rows(), s.columns(), {q.codes, s.columns(), 1}, s.panels(),
+            {y.data(), y.stride(0), y.stride(1)},
+            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias}, space.data());
+    }
+
+    template <class Sink>
+    static void save(const storage& s, Sink& sink)
+    {
+        const auto q = s.codes();
+        sink.put("codes", std::span<const std::int8_t>(q.codes.data(), q.codes.size()));
+        sink.put("scales", std::span<const float>(q.scales.data(), q.scales.size()));
+    }
+
+    template <class Source>
+    static storage load(Source& source)
+    {
+        const auto codes = source.template get<std::int8_t>("codes");
+        const auto scales = source.template get<float>("scales");
+        const shape<2> extents{source.rows(), source.columns()};
+        if (static_cast<index_t>(codes.size()) != count(extents))
+        {
+            structopt::detail::raise<format_error>(source.where(),
+                std::to_string(count(extents)) + " codes", std::to_string(codes.size()));
+        }
+        return storage(
+            quantize::int8_codes{structopt::copy(view<const std::int8_t, 2>(codes.data(), extents)),
+                structopt::copy(view<const float, 1>(
+                    scales.data(), shape<1>{static_cast<index_t>(scales.size())}))});
+    }
+};
+
+/// Sparse int8 weights; activations as with `int8_matrix`, and the same bits as its product.
+template <class Index>
+struct storage_traits<quantize::sparse_int8<Index>>
+{
+    using storage = quantize::sparse_int8<Index>;
+    using value_type = float;
+
+    static constexpr std::string_view name() noexcept
+    {
+        return sizeof(Index) == 1 ? "csr8_int8" : sizeof(Index) == 2 ? "csr16_int8" : "csr_int8";
+    }
+
+    static index_t rows(const storage& s) noexcept
+    {
+        return s.codes().rows();
+    }
+
+    static index_t columns(const storage& s) noexcept
+    {
+        return s.codes().columns();
+    }
+
+    static index_t nonzeros(const storage& s) noexcept
+    {
+        return s.codes().nonzeros();
+    }
+
+    static std::size_t bytes(const storage& s) noexcept
+    {
+        return s.bytes();
+    }
+
+    /// Whether the columns of w can be numbered by `Index`.
+    static bool fits(view<const float, 2> w) noexcept
+    {
+        return w.shape(1) == 0 ||
+               static_cast<std::uint64_t>(w.shape(1) - 1) <= std::numeric_limits<Index>::max();
+    }
+
+    static storage pack(view<const float, 2> w)
+    {
+        return storage(w);
+    }
+
+    static tensor<float, 2> unpack(const storage& s)
+    {
+        return quantize::int8_codes{s.codes().to_dense(), s.scales()}.dequantize();
+    }
+
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return detail::quantized_rows_bytes(batch, columns(s)) +
+               kernel::spmm_csr_s8_scratch_bytes<>(columns(s));
+    }
+
+    static void product(const storage& s, view<const float, 2> x, const float* bias,
+        view<float, 2> y, scratch space) noexcept
+    {
+        const auto q = detail::quantize_activations(x, space);
+        kernel::spmm_csr_s8(x.shape(0), rows(s), columns(s), s.codes().values().data(),
+            s.codes().indices().data(), s.codes().offsets().data(), q.codes, columns(s),
+            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias},
+            {y.data(), y.stride(0), y.stride(1)}, space.data());
+    }
+
+    template <class Sink>
+    static void save(const storage& s, Sink& sink)
+    {
+        sink.put("offsets", std::span<const std::uint32_t>(s.codes().offsets()));
+        sink.put("indices", std::span<const Index>(s.codes().indices()));
+        sink.put("codes", std::span<const std::int8_t>(s.codes().values()));
+        sink.put("scales", std::span<const float>(s.scales().data(), s.scales().size()));
+    }
+
+    template <class Source>
+    static storage load(Source& source)
+    {
+        sparse::csr<std::int8_t, Index> codes(source.rows(), source.columns(),
+            source.template get<std::uint32_t>("offsets"), source.template get<Index>("indices"),
+            source.template get<std::int8_t>("codes"));
+        const auto scales = source.template get<float>("scales");
+        return storage(std::move(codes), structopt::copy(view<const float, 1>(scales.data(),
+                                             shape<1>{static_cast<index_t>(scales.size())})));
+    }
+};
+
+} // namespace nn
+
+namespace quantize
+{
+
+/// The network with every weight in int8, one scale per output, multiplied in integers; biases and
+/// activations between layers stay float. Throws `argument_error` for a weight that is not finite.
+template <class Network>
+auto convert(const Network& network)
+{
+    return nn::convert<int8_matrix>(network);
+}
+
+} // namespace quantize
+STRUCTOPT_END_NAMESPACE
