@@ -6,8 +6,8 @@
 /// layer that mixes. That next layer loses the inputs. Nested `sequential`s are one chain.
 #pragma once
 
+#include <structopt/nn/chain.hpp>
 #include <structopt/nn/layer.hpp>
-#include <structopt/nn/sequential.hpp>
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/lowest.hpp>
 
@@ -72,31 +72,6 @@ namespace detail
 {
 
 template <class L>
-inline constexpr bool is_sequential = false;
-
-template <class... Layers>
-inline constexpr bool is_sequential<nn::sequential<Layers...>> = true;
-
-/// References to the layers of a chain, those of nested chains in their place.
-template <class L>
-auto flat_layers(L& layer)
-{
-    if constexpr (is_sequential<std::remove_const_t<L>>)
-    {
-        return std::apply(
-            [](auto&... each)
-            {
-                return std::tuple_cat(flat_layers(each)...);
-            },
-            layer.layers);
-    }
-    else
-    {
-        return std::tuple<L&>(layer);
-    }
-}
-
-template <class L>
 using traits_of = nn::layer_traits<std::remove_cvref_t<L>>;
 
 template <class L>
@@ -135,7 +110,7 @@ std::vector<bool> producers(const Flat& flat)
 template <class Network, class F>
 void for_each_producer(Network& network, const F& f)
 {
-    auto flat = flat_layers(network);
+    auto flat = nn::flat_layers(network);
     const std::vector<bool> loses = producers(flat);
     std::size_t position = 0;
     std::size_t list = 0;
@@ -406,8 +381,8 @@ Network compact(const Network& network, const shape<N>& sample, const kept_units
     nn::output_shape(network, one);
     detail::check_kept(network, kept);
     Network smaller = network;
-    const auto from = detail::flat_layers(network);
-    auto to = detail::flat_layers(smaller);
+    const auto from = nn::flat_layers(network);
+    auto to = nn::flat_layers(smaller);
     detail::compact_from<0>(
         from, to, detail::producers(from), kept, 0, false, {}, structopt::zeros<T>(one));
     return smaller;

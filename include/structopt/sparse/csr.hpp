@@ -78,6 +78,12 @@ public:
         return static_cast<index_t>(m_values.size());
     }
 
+    /// Elements of the matrix, zeros included.
+    std::size_t size() const noexcept
+    {
+        return static_cast<std::size_t>(m_rows * m_columns);
+    }
+
     const buffer<offset_type>& offsets() const noexcept
     {
         return m_offsets;

@@ -1,0 +1,8 @@
+/// @file
+/// What compression is worth: reports of size, memory and time, as tables, JSON and pictures.
+#pragma once
+
+#include <structopt/compress/latency.hpp>
+#include <structopt/compress/picture.hpp>
+#include <structopt/compress/report.hpp>
+#include <structopt/compress/table.hpp>
