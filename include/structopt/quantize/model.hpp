@@ -196,7 +196,7 @@ struct storage_traits<quantize::sparse_int8<Index>>
     static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
     {
         return detail::quantized_rows_bytes(batch, columns(s)) +
-               kernel::spmm_csr_s8_scratch_bytes<>(columns(s));
+               kernel::spmm_csr_s8_scratch_bytes<>(batch, columns(s));
     }
 
     static void product(const storage& s, view<const float, 2> x, const float* bias,
