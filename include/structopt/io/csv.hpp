@@ -25,10 +25,10 @@ namespace io
 /// How a table is written.
 struct csv_options
 {
-    char delimiter = ',';         ///< between fields; spaces and tabs around a field are skipped
-    index_t header_rows = 0;      ///< lines to skip first (blank and comment lines not counted)
-    char comment = '#';           ///< a line that begins with it is skipped; '\0' for none
-    std::vector<index_t> columns; ///< which columns to keep, in this order, from 0; empty: all
+    char delimiter = ',';    ///< between fields; spaces and tabs around a field are skipped
+    index_t header_rows = 0; ///< lines to skip first (blank and comment lines not counted)
+    char comment = '#';      ///< a line that begins with it is skipped; '\0' for none
+    std::vector<index_t> columns = {}; ///< which columns to keep, in this order, from 0; empty: all
     std::uint64_t max_bytes = std::uint64_t(1) << 30; ///< refuse more text than this
 
     friend bool operator==(const csv_options&, const csv_options&) = default;
