@@ -1,0 +1,73 @@
+/// @file
+/// What a metric is.
+#pragma once
+
+#include <structopt/core/tensor.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace train
+{
+
+/// A number gathered over batches: `accumulate(y, target)` takes a batch of outputs (a view) and
+/// what they should be, `value()` is the number so far, `reset()` begins anew, `name` is its name.
+template <class M>
+concept metric = std::copy_constructible<M> && requires(M& m, const M& fixed)
+{
+    {
+        M::name
+        } -> std::convertible_to<std::string_view>;
+    m.reset();
+    {
+        fixed.value()
+        } -> std::convertible_to<double>;
+};
+
+namespace detail
+{
+
+/// The class of the largest number in a row; the first of equals.
+template <class T>
+index_t largest_position(const T* row, index_t n) noexcept
+{
+    index_t best = 0;
+    for (index_t i = 1; i < n; ++i)
+    {
+        if (row[i] > row[best])
+        {
+            best = i;
+        }
+    }
+    return best;
+}
+
+inline void check_count(const char* metric, index_t rows, std::size_t labels)
+{
+    if (static_cast<index_t>(labels) != rows)
+    {
+        structopt::detail::raise<shape_error>(
+            metric, std::to_string(rows) + " labels, one per row", std::to_string(labels));
+    }
+}
+
+inline void check_classes(const char* metric, index_t classes, std::span<const std::int32_t> labels)
+{
+    for (std::size_t row = 0; row < labels.size(); ++row)
+    {
+        if (labels[row] < 0 || labels[row] >= classes)
+        {
+            structopt::detail::raise<argument_error>(metric,
+                "classes from 0 to " + std::to_string(classes - 1),
+                std::to_string(labels[row]) + " in row " + std::to_string(row));
+        }
+    }
+}
+
+} // namespace detail
+} // namespace train
+STRUCTOPT_END_NAMESPACE
