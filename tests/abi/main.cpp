@@ -50,7 +50,7 @@ int main()
         const part_result result = p.run();
         std::printf("%s: namespace %s\n", p.name, result.abi_namespace.c_str());
         expect(result.sum == 15, "sum of the elements");
-        expect(result.product == 32, "dense product");
+        expect(result.product == 34, "output of the network");
         expect(seen.find("|" + result.abi_namespace + "|") == std::string::npos,
             "every part has an ABI namespace of its own");
         seen += "|" + result.abi_namespace + "|";

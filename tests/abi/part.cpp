@@ -3,9 +3,12 @@
 
 #include <structopt/core.hpp>
 
-#if __has_include(<structopt/nn/dense.hpp>)
+#include <structopt/nn/activation.hpp>
 #include <structopt/nn/dense.hpp>
-#endif
+#include <structopt/nn/sequential.hpp>
+
+#include <cmath>
+#include <utility>
 
 #define STRINGIZE_(x) #x
 #define STRINGIZE(x) STRINGIZE_(x)
@@ -25,22 +28,14 @@ part_result PART::run()
     {
         result.sum += static_cast<double>(element);
     }
-#if __has_include(<structopt/nn/dense.hpp>)
-    structopt::random_engine rng(1);
-    structopt::nn::dense<> layer({.in = 32, .out = 3, .bias = false}, rng);
-    layer.visit(
-        [](auto&&, auto&& parameter)
-        {
-            for (auto& w : structopt::as_view(parameter).flat())
-            {
-                w = 1;
-            }
-        });
-    const auto ones = structopt::full<float>(structopt::shape<2>{5, 32}, 1.0F);
-    result.product = static_cast<double>(layer.forward(ones).data()[14]);
-#else
-    result.product = 32;
-#endif
+
+    // 100 inputs of one through 17 units with weights of 1/50: two each; summed by one output.
+    structopt::nn::dense first(structopt::full<float>(structopt::shape<2>{17, 100}, 0.02F));
+    structopt::nn::dense second(structopt::full<float>(structopt::shape<2>{1, 17}, 1.0F));
+    const structopt::nn::sequential net{std::move(first), structopt::nn::relu{}, std::move(second)};
+    const auto ones = structopt::full<float>(structopt::shape<2>{5, 100}, 1.0F);
+    result.product =
+        std::round(static_cast<double>(structopt::nn::forward(net, ones)(4, 0)) * 1e4) / 1e4;
     return result;
 }
 

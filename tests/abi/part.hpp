@@ -8,7 +8,7 @@ struct part_result
 {
     std::string abi_namespace; // of the library, as this part sees it
     double sum = 0;            // of a tensor's elements, 15 in every part
-    double product = 0;        // an element of a dense product, 32 in every part
+    double product = 0;        // the output of a small network, 34 in every part
 };
 
 #define DECLARE_PART(name)                                                                         \
