@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/prune/concepts.hpp>
+#include <structopt/prune/gradual.hpp>
 #include <structopt/prune/magnitude.hpp>
 #include <structopt/prune/mask.hpp>
 #include <structopt/prune/units.hpp>

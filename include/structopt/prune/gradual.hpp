@@ -1,0 +1,97 @@
+/// @file
+/// Pruning while training: callbacks of `train::fit` that keep masks in force.
+#pragma once
+
+#include <structopt/prune/mask.hpp>
+#include <structopt/schedule/concepts.hpp>
+
+#include <utility>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace prune
+{
+
+/// Fine-tuning under a fixed mask: after every step of the optimizer the masked weights are zero
+/// again, exactly, whatever momentum and weight decay say.
+class hold
+{
+public:
+    explicit hold(prune::mask m)
+        : m_mask(std::move(m))
+    {
+    }
+
+    template <class Context>
+    void on_begin(Context& at)
+    {
+        prune::apply(at.network, m_mask);
+    }
+
+    template <class Context>
+    void on_step(Context& at)
+    {
+        prune::apply(at.network, m_mask);
+    }
+
+    const prune::mask& mask() const noexcept
+    {
+        return m_mask;
+    }
+
+private:
+    prune::mask m_mask;
+};
+
+/// Gradual pruning: the sparsity follows a schedule, step by step, while training goes on.
+///
+/// At every step where the schedule is due the mask is chosen anew by the criterion, over weights of
+/// which the masked ones are zero: with a magnitude criterion a mask only grows. In between it is
+/// held as by `hold`. Zhu and Gupta, "To prune, or not to prune", 2017, is this with
+/// `schedule::cubic_sparsity` and `magnitude`.
+///
+///     prune::gradual sparser{schedule::cubic_sparsity{.target = 0.9, .end = 500}, prune::magnitude{}};
+///     train::fit(net, data, loss, optimizer, options, rng, sparser);
+///
+/// Steps count the optimizer's steps of the whole run, so a resumed training goes on where it was.
+template <schedule::sparsity_schedule Schedule, weight_criterion Criterion>
+class gradual
+{
+public:
+    gradual(Schedule when, Criterion what, prune::scope where = prune::scope::per_layer)
+        : m_schedule(std::move(when))
+        , m_criterion(std::move(what))
+        , m_scope(where)
+    {
+        schedule::validate(m_schedule);
+    }
+
+    template <class Context>
+    void on_step(Context& at)
+    {
+        const index_t step = at.run.optimizer.step;
+        if (m_schedule.due(step))
+        {
+            m_mask = prune::make_mask(at.network, m_criterion,
+                {.sparsity = m_schedule.sparsity(step), .scope = m_scope});
+        }
+        if (!m_mask.keep.empty())
+        {
+            prune::apply(at.network, m_mask);
+        }
+    }
+
+    /// The mask in force; empty before the first update.
+    const prune::mask& mask() const noexcept
+    {
+        return m_mask;
+    }
+
+private:
+    Schedule m_schedule;
+    Criterion m_criterion;
+    prune::scope m_scope;
+    prune::mask m_mask;
+};
+
+} // namespace prune
+STRUCTOPT_END_NAMESPACE
