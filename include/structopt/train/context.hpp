@@ -1,11 +1,12 @@
 /// @file
-/// What the loop shows to callbacks.
+/// What the loop shows to callbacks, and what a callback is.
 #pragma once
 
 #include <structopt/train/options.hpp>
 #include <structopt/train/run_state.hpp>
 
-#include <concepts>
+#include <type_traits>
+#include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace train
@@ -34,47 +35,100 @@ struct context
 namespace detail
 {
 
-template <class C, class Context>
-concept hears_begin = requires(C& c, Context& at)
+struct begin_hook
 {
-    c.on_begin(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_begin(at))
+    {
+        return c.on_begin(at);
+    }
 };
 
-template <class C, class Context>
-concept hears_epoch_begin = requires(C& c, Context& at)
+struct epoch_begin_hook
 {
-    c.on_epoch_begin(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_epoch_begin(at))
+    {
+        return c.on_epoch_begin(at);
+    }
 };
 
-template <class C, class Context>
-concept hears_gradients = requires(C& c, Context& at)
+struct gradients_hook
 {
-    c.on_gradients(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_gradients(at))
+    {
+        return c.on_gradients(at);
+    }
 };
 
-template <class C, class Context>
-concept hears_step = requires(C& c, Context& at)
+struct step_hook
 {
-    c.on_step(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_step(at))
+    {
+        return c.on_step(at);
+    }
 };
 
-template <class C, class Context>
-concept hears_batch_end = requires(C& c, Context& at)
+struct batch_end_hook
 {
-    c.on_batch_end(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_batch_end(at))
+    {
+        return c.on_batch_end(at);
+    }
 };
 
-template <class C, class Context>
-concept hears_epoch_end = requires(C& c, Context& at)
+struct epoch_end_hook
 {
-    c.on_epoch_end(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_epoch_end(at))
+    {
+        return c.on_epoch_end(at);
+    }
 };
 
-template <class C, class Context>
-concept hears_end = requires(C& c, Context& at)
+struct end_hook
 {
-    c.on_end(at);
+    template <class C, class Context>
+    auto operator()(C& c, Context& at) const -> decltype(c.on_end(at))
+    {
+        return c.on_end(at);
+    }
 };
+
+/// Of two wishes the one that counts: stop before pause before go on.
+constexpr control stronger(control a, control b) noexcept
+{
+    return a == control::stop || b == control::stop     ? control::stop
+           : a == control::pause || b == control::pause ? control::pause
+                                                        : control::go_on;
+}
+
+/// Calls a hook of every extra that has it, in order; one that returns nothing wishes to go on.
+template <class Hook, class Context, class... Extras>
+control notify(const Hook& hook, Context& at, Extras&... extras)
+{
+    control wish = control::go_on;
+    const auto one = [&](auto& extra)
+    {
+        using E = std::remove_reference_t<decltype(extra)>;
+        if constexpr (std::is_invocable_v<const Hook&, E&, Context&>)
+        {
+            if constexpr (std::is_void_v<std::invoke_result_t<const Hook&, E&, Context&>>)
+            {
+                hook(extra, at);
+            }
+            else
+            {
+                wish = stronger(wish, hook(extra, at));
+            }
+        }
+    };
+    (one(extras), ...);
+    return wish;
+}
 
 } // namespace detail
 
@@ -91,12 +145,15 @@ concept hears_end = requires(C& c, Context& at)
 /// | `on_epoch_end` | when the epoch is measured and recorded |
 /// | `on_end` | once, after the last epoch (not on a pause) |
 template <class C, class Context>
-concept callback = detail::hears_begin<C, Context> || detail::hears_epoch_begin<C, Context> ||
-    detail::hears_gradients<C, Context> || detail::hears_step<C, Context> ||
-    detail::hears_batch_end<C, Context> || detail::hears_epoch_end<C, Context> ||
-    detail::hears_end<C, Context>;
+concept callback = std::is_invocable_v<detail::begin_hook, C&, Context&> ||
+    std::is_invocable_v<detail::epoch_begin_hook, C&, Context&> ||
+    std::is_invocable_v<detail::gradients_hook, C&, Context&> ||
+    std::is_invocable_v<detail::step_hook, C&, Context&> ||
+    std::is_invocable_v<detail::batch_end_hook, C&, Context&> ||
+    std::is_invocable_v<detail::epoch_end_hook, C&, Context&> ||
+    std::is_invocable_v<detail::end_hook, C&, Context&>;
 
-/// A callback out of a function: `train::after_step([&](auto& at) { ... })`.
+/// A callback out of a function: see `after_step`.
 template <class F>
 struct step_callback
 {
@@ -109,13 +166,14 @@ struct step_callback
     }
 };
 
+/// Calls a function after every step: `train::after_step([&](auto& at) { ... })`.
 template <class F>
 step_callback<F> after_step(F function)
 {
     return {std::move(function)};
 }
 
-/// A callback out of a function: `train::after_epoch([&](auto& at) { ... })`.
+/// A callback out of a function: see `after_epoch`.
 template <class F>
 struct epoch_callback
 {
@@ -128,6 +186,7 @@ struct epoch_callback
     }
 };
 
+/// Calls a function after every epoch: `train::after_epoch([&](auto& at) { ... })`.
 template <class F>
 epoch_callback<F> after_epoch(F function)
 {
