@@ -8,4 +8,5 @@
 #include <structopt/simd/reduce.hpp>
 #include <structopt/simd/tail.hpp>
 #include <structopt/simd/target.hpp>
+#include <structopt/simd/transpose.hpp>
 #include <structopt/simd/widen.hpp>

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <structopt/kernel/gemm_tile.hpp>
+#include <structopt/simd/transpose.hpp>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
@@ -82,16 +83,93 @@ void unpack_b(index_t n, index_t k, const T* packed, T* w, index_t row_stride) n
 namespace detail
 {
 
+/// Loads `count` registers, one per line of `stride` elements, `left` elements of each, and turns
+/// them; lines that do not exist are zeros.
+template <class T, class Arch>
+STRUCTOPT_ALWAYS_INLINE void load_turned(const T* from, index_t stride, index_t count, index_t left,
+    simd::batch<T, Arch> (&square)[static_cast<std::size_t>(simd::width<T, Arch>)]) noexcept
+{
+    constexpr index_t lanes = simd::width<T, Arch>;
+    if (count == lanes && left >= lanes)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < lanes; ++i)
+        {
+            square[i] = simd::load<Arch>(from + i * stride);
+        }
+    }
+    else
+    {
+        const index_t length = left < lanes ? left : lanes;
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < lanes; ++i)
+        {
+            square[i] = i < count ? simd::load_tail<Arch>(from + i * stride, length)
+                                  : simd::batch<T, Arch>(T(0));
+        }
+    }
+    simd::transpose<T, Arch>(square);
+}
+
 template <class T, class Arch>
 void interleave(index_t rows, index_t depth, matrix_operand<T> a, T* to) noexcept
 {
+    constexpr index_t lanes = simd::width<T, Arch>;
+    using vector = simd::batch<T, Arch>;
+    if (a.col_stride == 1)
+    {
+        for (index_t i = 0; i < rows; i += lanes)
+        {
+            const index_t count = rows - i < lanes ? rows - i : lanes;
+            for (index_t k = 0; k < depth; k += lanes)
+            {
+                vector square[static_cast<std::size_t>(lanes)];
+                const index_t left = depth - k < lanes ? depth - k : lanes;
+                load_turned<T, Arch>(
+                    a.data + i * a.row_stride + k, a.row_stride, count, left, square);
+                T* const first = to + k * rows + i;
+                // What a whole register writes past the rows is written again by the next k.
+                if (count == lanes ||
+                    (rows <= lanes && (k + lanes - 1) * rows + lanes <= depth * rows))
+                {
+                    STRUCTOPT_UNROLL
+                    for (index_t j = 0; j < lanes; ++j)
+                    {
+                        if (j < left)
+                        {
+                            simd::store(first + j * rows, square[j]);
+                        }
+                    }
+                }
+                else
+                {
+                    STRUCTOPT_UNROLL
+                    for (index_t j = 0; j < lanes; ++j)
+                    {
+                        if (j < left)
+                        {
+                            simd::store_tail(first + j * rows, square[j], count);
+                        }
+                    }
+                }
+            }
+        }
+        return;
+    }
     if (a.row_stride == 1)
     {
         for (index_t k = 0; k < depth; ++k)
         {
-            for (index_t i = 0; i < rows; ++i)
+            const T* const from = a.data + k * a.col_stride;
+            T* const first = to + k * rows;
+            index_t i = 0;
+            for (; i + lanes <= rows; i += lanes)
             {
-                to[k * rows + i] = a.data[k * a.col_stride + i];
+                simd::store(first + i, simd::load<Arch>(from + i));
+            }
+            if (i < rows)
+            {
+                simd::store_tail(first + i, simd::load_tail<Arch>(from + i, rows - i), rows - i);
             }
         }
         return;
@@ -109,6 +187,51 @@ template <class T, class Arch>
 void pack_panel(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept
 {
     constexpr index_t panel = gemm_shape<T, Arch>::panel;
+    constexpr index_t lanes = simd::width<T, Arch>;
+    using vector = simd::batch<T, Arch>;
+    if (b.col_stride == 1)
+    {
+        for (index_t k = 0; k < depth; ++k)
+        {
+            const T* const from = b.data + k * b.row_stride;
+            T* const row = to + k * panel;
+            if (columns == panel)
+            {
+                simd::store(row, simd::load<Arch>(from));
+                simd::store(row + lanes, simd::load<Arch>(from + lanes));
+            }
+            else
+            {
+                const index_t first = columns < lanes ? columns : lanes;
+                simd::store(row, simd::load_tail<Arch>(from, first));
+                simd::store(row + lanes, simd::load_tail<Arch>(from + first, columns - first));
+            }
+        }
+        return;
+    }
+    if (b.row_stride == 1)
+    {
+        for (index_t k = 0; k < depth; k += lanes)
+        {
+            const index_t left = depth - k < lanes ? depth - k : lanes;
+            for (index_t j = 0; j < panel; j += lanes)
+            {
+                vector square[static_cast<std::size_t>(lanes)];
+                const index_t count = columns - j < lanes ? columns - j : lanes;
+                load_turned<T, Arch>(
+                    b.data + k + j * b.col_stride, b.col_stride, count, left, square);
+                STRUCTOPT_UNROLL
+                for (index_t i = 0; i < lanes; ++i)
+                {
+                    if (i < left)
+                    {
+                        simd::store(to + (k + i) * panel + j, square[i]);
+                    }
+                }
+            }
+        }
+        return;
+    }
     for (index_t j = 0; j < panel; ++j)
     {
         for (index_t k = 0; k < depth; ++k)
