@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -292,6 +293,29 @@ def make_losses():
 # ---------------------------------------------------------------------------------------------
 # Optimizers: five updates with given gradients
 # ---------------------------------------------------------------------------------------------
+
+def single_tensor_nadam(params, grads, exp_avgs, exp_avg_sqs, mu_products, state_steps, *, beta1,
+                        beta2, lr, weight_decay, momentum_decay, eps):
+    """NAdam as in its paper and in PyTorch 2; versions before multiply the product of the momenta
+    by the current one twice in the last line."""
+    for p, g, m, v, product, t in zip(params, grads, exp_avgs, exp_avg_sqs, mu_products,
+                                      state_steps):
+        t += 1
+        step = t.item()
+        g = g.add(p, alpha=weight_decay)
+        mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * momentum_decay))
+        mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
+        product *= mu
+        m.mul_(beta1).add_(g, alpha=1 - beta1)
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        denom = v.div(1 - beta2 ** step).sqrt().add_(eps)
+        p.addcdiv_(g, denom, value=-lr * (1.0 - mu) / (1.0 - product.item()))
+        p.addcdiv_(m, denom, value=-lr * mu_next / (1.0 - product.item() * mu_next))
+
+
+if int(torch.__version__.split(".")[0]) < 2:
+    sys.modules[torch.optim.NAdam.__module__]._single_tensor_nadam = single_tensor_nadam
+
 
 def make_optimizers():
     f = File("optimizers")
