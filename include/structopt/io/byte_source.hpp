@@ -85,8 +85,8 @@ public:
 
     /// Throws a `format_error` unless this many more bytes are there; reads none of them.
     ///
-    /// The test before memory is asked for. In gzip data, amounts over 64 MiB are counted by
-    /// inflating once more without storing; smaller ones pass, and `read_exactly` decides.
+    /// The test before memory is asked for. In gzip data, up to 16 times the compressed size passes
+    /// (`read_exactly` decides later); more is counted by inflating once without storing.
     void require(std::uint64_t bytes, const std::string& what);
 
     /// Throws a `format_error` unless all has been read; in gzip data this checks its checksum too.
@@ -151,13 +151,13 @@ inline void byte_source::read_exactly(std::span<std::byte> to, const std::string
 
 inline void byte_source::require(std::uint64_t bytes, const std::string& what)
 {
-    constexpr std::uint64_t unchecked = std::uint64_t(64) << 20;
+    constexpr std::uint64_t usual_ratio = 16;
     std::uint64_t there = 0;
     if (!compressed())
     {
         there = m_bytes.size() - m_offset;
     }
-    else if (bytes <= unchecked)
+    else if (bytes / usual_ratio < m_bytes.size())
     {
         return;
     }
