@@ -80,12 +80,24 @@ TEST_CASE("atomic_file: what cannot be replaced is refused with the reason")
 {
     const support::scratch_folder folder;
     const auto nowhere = folder.path("no such folder/model.bin");
-    check_parts(message_of<file_error>([&] { io::atomic_file file(nowhere); }),
+    check_parts(message_of<file_error>(
+                    [&]
+                    {
+                        io::atomic_file file(nowhere);
+                    }),
         {nowhere.c_str(), "a folder in which files can be created", "No such file"});
-    check_parts(message_of<file_error>([&] { io::atomic_file file(folder.path()); }),
+    check_parts(message_of<file_error>(
+                    [&]
+                    {
+                        io::atomic_file file(folder.path());
+                    }),
         {folder.path().c_str(), "a regular file to replace", "a directory"});
 #if STRUCTOPT_HAS_POSIX_FILES
-    check_parts(message_of<file_error>([&] { io::atomic_file file("/dev/null"); }),
+    check_parts(message_of<file_error>(
+                    [&]
+                    {
+                        io::atomic_file file("/dev/null");
+                    }),
         {"/dev/null", "a regular file to replace"});
 #endif
     CHECK(folder.count() == 0);
@@ -139,7 +151,11 @@ TEST_CASE("atomic_file: a write that fails half-way leaves the old file and noth
     std::string message;
     {
         const file_size_limit limit(1u << 16);
-        message = message_of<file_error>([&] { large.write(path); });
+        message = message_of<file_error>(
+            [&]
+            {
+                large.write(path);
+            });
     }
     check_parts(message, {path.c_str(), "to write the whole file", "File too large"});
     CHECK(support::slurp(path) == before);
@@ -159,8 +175,7 @@ TEST_CASE("atomic_file: keeps permissions, replaces links, does not disturb a ma
     struct stat status = {};
     REQUIRE(::stat(path.c_str(), &status) == 0);
     CHECK((status.st_mode & 07777u) == 0640u);
-    CHECK(support::bytes(mapped.bytes().begin(), mapped.bytes().end()) ==
-        support::to_bytes("old"));
+    CHECK(support::bytes(mapped.bytes().begin(), mapped.bytes().end()) == support::to_bytes("old"));
 
     const auto link = folder.path("link.bin");
     std::filesystem::create_symlink(path, link);

@@ -21,15 +21,27 @@ TEST_CASE("byte_source: plain bytes in pieces, and what is missing")
     CHECK(piece[3] == std::byte{'3'});
     CHECK(source.offset() == 4);
     source.require(6, "things");
-    check_parts(message_of<format_error>([&] { source.require(7, "things"); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        source.require(7, "things");
+                    }),
         {"digits at byte 4", "7 bytes of things", "6 until the end"});
-    check_parts(message_of<format_error>([&] { source.expect_end(); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        source.expect_end();
+                    }),
         {"digits at byte 4", "the end of the file", "6 more bytes"});
     source.read_exactly(piece, "things");
     CHECK(source.read_rest(100).size() == 1);
     source.expect_end();
     CHECK(source.read(piece) == 0);
-    check_parts(message_of<format_error>([&] { source.read_exactly(piece, "things"); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        source.read_exactly(piece, "things");
+                    }),
         {"digits at byte 10", "4 bytes of things", "0 until"});
 }
 
@@ -38,7 +50,11 @@ TEST_CASE("read_file: a limit on what is kept")
     const support::scratch_folder folder;
     support::spill(folder.path("a"), support::to_bytes("0123456789"));
     CHECK(io::read_file(folder.path("a"), 10).size() == 10);
-    check_parts(message_of<format_error>([&] { io::read_file(folder.path("a"), 9); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        io::read_file(folder.path("a"), 9);
+                    }),
         {folder.path("a").c_str(), "at most 9 bytes"});
     support::spill(folder.path("empty"), {});
     CHECK(io::read_file(folder.path("empty"), 0).empty());
@@ -101,9 +117,8 @@ TEST_CASE("byte_source: broken gzip data is refused with the compressed offset")
     const auto packed = support::gzip(pattern(5000));
     auto cut = packed;
     cut.resize(packed.size() - 1);
-    check_parts(inflate_message(cut),
-        {("x.gz at byte " + std::to_string(cut.size())).c_str(), "more compressed data",
-            "truncated"});
+    check_parts(inflate_message(cut), {("x.gz at byte " + std::to_string(cut.size())).c_str(),
+                                          "more compressed data", "truncated"});
     auto sum = packed;
     sum[packed.size() - 8] ^= std::byte{1};
     check_parts(inflate_message(sum), {"x.gz at byte", "valid gzip data", "incorrect data check"});
@@ -151,7 +166,11 @@ TEST_CASE("byte_source: a small file that inflates to much is stopped at the lim
     io::byte_source source(bomb, "bomb.gz");
     source.require(300u << 20, "zeros");
     CHECK(source.offset() == 0);
-    check_parts(message_of<format_error>([&] { source.require((300u << 20) + 1, "zeros"); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        source.require((300u << 20) + 1, "zeros");
+                    }),
         {"bomb.gz at byte 0 (inflated)", "314572801 bytes of zeros", "314572800 until"});
 }
 
@@ -160,7 +179,11 @@ TEST_CASE("byte_source: a small file that inflates to much is stopped at the lim
 TEST_CASE("byte_source: without zlib, gzip data is refused with the remedy")
 {
     const auto data = support::to_bytes({0x1f, 0x8b, 8, 0});
-    check_parts(message_of<format_error>([&] { io::byte_source source(data, "x.gz"); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        io::byte_source source(data, "x.gz");
+                    }),
         {"x.gz", "not compressed", "zlib"});
 }
 

@@ -34,7 +34,11 @@ std::vector<T> values(const std::string& text, const io::csv_options& options = 
 template <class T = double>
 std::string refusal(const std::string& text, const io::csv_options& options = {})
 {
-    return message_of<format_error>([&] { read<T>(text, options); });
+    return message_of<format_error>(
+        [&]
+        {
+            read<T>(text, options);
+        });
 }
 
 using doubles = std::vector<double>;
@@ -58,7 +62,8 @@ TEST_CASE("csv: line ends, blank lines, comments, headers, quotes, spaces")
     CHECK(values("1,2\n3,4") == expected);
     CHECK(values("1,2\r\n3,4\r\n") == expected);
     CHECK(values("\n1,2\n\n  \n3,4\n\n") == expected);
-    CHECK(values("\xef\xbb\xbf" "1,2\n3,4\n") == expected);
+    CHECK(values("\xef\xbb\xbf"
+                 "1,2\n3,4\n") == expected);
     CHECK(values("# a comment, here\n1,2\n#\n3,4\n") == expected);
     CHECK(values("% a comment\n1,2\n3,4\n", {.comment = '%'}) == expected);
     CHECK(values("# x\na,\"b\"\n1,2\n3,4\n", {.header_rows = 1}) == expected);
@@ -88,18 +93,18 @@ TEST_CASE("csv: columns that are asked for; the others need not be numbers")
 TEST_CASE("csv: numbers of every type")
 {
     CHECK(values<float>("0.1,1e-50,-1e-42,16777217") ==
-        std::vector<float>{0.1f, 0.0f, -1e-42f, 16777216.0f});
-    CHECK(values("1e308,4.9e-324") ==
-        doubles{1e308, 4.9e-324});
+          std::vector<float>{0.1f, 0.0f, -1e-42f, 16777216.0f});
+    CHECK(values("1e308,4.9e-324") == doubles{1e308, 4.9e-324});
     CHECK(std::isnan(read("nan")(0, 0)));
     CHECK(std::isinf(read("-inf")(0, 0)));
     CHECK(values<int>("7,-8,9.0,1e3,-0.0") == std::vector<int>{7, -8, 9, 1000, 0});
     CHECK(values<std::uint8_t>("255,0,2.55e2") == std::vector<std::uint8_t>{255, 0, 255});
     CHECK(values<std::int64_t>("9223372036854775807,-9223372036854775808") ==
-        std::vector<std::int64_t>{INT64_MAX, INT64_MIN});
+          std::vector<std::int64_t>{INT64_MAX, INT64_MIN});
     CHECK(values<std::uint64_t>("18446744073709551615") == std::vector<std::uint64_t>{UINT64_MAX});
 
-    for (const char* const bad : {"1e999", "-1e999", "1.5x", "0x10", "--1", "+-1", "1 2", "e5", "."})
+    for (const char* const bad :
+        {"1e999", "-1e999", "1.5x", "0x10", "--1", "+-1", "1 2", "e5", "."})
     {
         check_parts(refusal("1\n" + std::string(bad)), {"x.csv line 2 column 1", "a number", bad});
     }

@@ -67,8 +67,8 @@ TEST_CASE("dtype: names, sizes and C++ types agree")
 
 TEST_CASE("convert: byte orders and strides")
 {
-    const std::array<std::byte, 8> raw{std::byte{0}, std::byte{1}, std::byte{0xff},
-        std::byte{0xfe}, std::byte{0x80}, std::byte{0}, std::byte{0}, std::byte{7}};
+    const std::array<std::byte, 8> raw{std::byte{0}, std::byte{1}, std::byte{0xff}, std::byte{0xfe},
+        std::byte{0x80}, std::byte{0}, std::byte{0}, std::byte{7}};
     std::array<std::int32_t, 4> big{};
     io::detail::convert_elements(dtype::i16, std::endian::big, raw.data(), 4, big.data());
     CHECK(big == std::array<std::int32_t, 4>{1, -2, -32768, 7});
@@ -132,7 +132,7 @@ TEST_CASE("convert: every pair of types that readable_as allows keeps small numb
                                         row.type, order, raw.data(), 1, &found);
                                     const auto expected = one(std::type_identity<To>{});
                                     CHECK(static_cast<double>(found) ==
-                                        static_cast<double>(expected));
+                                          static_cast<double>(expected));
                                 }
                             }
                         });

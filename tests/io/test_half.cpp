@@ -29,7 +29,7 @@ void check_all_codes_round_trip()
         const bool as_float = Small(static_cast<float>(x)).bits() == code;
         const bool as_double = Small(static_cast<double>(x)).bits() == code;
         const bool same = std::isnan(static_cast<double>(x)) ||
-            static_cast<double>(static_cast<float>(x)) == static_cast<double>(x);
+                          static_cast<double>(static_cast<float>(x)) == static_cast<double>(x);
         wrong += as_float && as_double && same ? 0 : 1;
     }
     CHECK(wrong == 0);
@@ -99,9 +99,9 @@ void check_against_reference(const io::safetensors_file& file, const std::string
     {
         const auto found = static_cast<float>(codes.data()[i]);
         const float expected = decoded.data()[i];
-        const bool same = std::isnan(expected)
-            ? std::isnan(found)
-            : std::bit_cast<std::uint32_t>(found) == std::bit_cast<std::uint32_t>(expected);
+        const bool same = std::isnan(expected) ? std::isnan(found)
+                                               : std::bit_cast<std::uint32_t>(found) ==
+                                                     std::bit_cast<std::uint32_t>(expected);
         CHECK_MESSAGE(same, name << " code " << int(codes.data()[i].bits()));
     }
     for (std::size_t i = 0; i < source.size(); ++i)

@@ -25,7 +25,11 @@ tensor<T, N> read(const support::bytes& data)
 template <class T, std::size_t N, class Error = format_error>
 std::string refusal(const support::bytes& data)
 {
-    return message_of<Error>([&] { read<T, N>(data); });
+    return message_of<Error>(
+        [&]
+        {
+            read<T, N>(data);
+        });
 }
 
 const auto two_by_three = to_bytes({0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 2, 253, 254, 255});
@@ -100,15 +104,15 @@ TEST_CASE("idx: what does not fit is refused with file, byte and expectation")
 TEST_CASE("idx: huge extents cost nothing")
 {
     // 2^64 - 2^33 + 1 elements, and 2^62 bytes that are not there.
-    check_parts(refusal<std::uint8_t, 2>(
-                    to_bytes({0, 0, 8, 2, 255, 255, 255, 255, 255, 255, 255, 255})),
+    check_parts(
+        refusal<std::uint8_t, 2>(to_bytes({0, 0, 8, 2, 255, 255, 255, 255, 255, 255, 255, 255})),
         {"x.idx at byte 4", "product fits in memory", "[4294967295, 4294967295]"});
     check_parts(
         refusal<std::uint8_t, 2>(to_bytes({0, 0, 8, 2, 127, 255, 255, 255, 16, 0, 0, 0, 1})),
         {"for extents [2147483647, 268435456]", "1 until the end"});
     // No elements at all, but strides that would overflow.
-    check_parts(refusal<std::uint8_t, 3>(to_bytes({0, 0, 8, 3, 0, 0, 0, 0, 255, 255, 255, 255,
-                    255, 255, 255, 255})),
+    check_parts(refusal<std::uint8_t, 3>(
+                    to_bytes({0, 0, 8, 3, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255})),
         {"product fits in memory"});
 }
 

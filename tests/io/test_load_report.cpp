@@ -26,11 +26,13 @@ TEST_CASE("load_report: everything that does not fit, in one message")
     CHECK(file.check<float>("scalar", {}, report) == file.find("scalar"));
     CHECK(file.check<float>("all.I64", two_by_three, report) == nullptr);
     report.unexpected("all.U8", io::dtype::u8, two_by_three);
-    CHECK(report.text() ==
-        "2 missing: bias [5], weight [2, 3]; 1 unexpected: all.U8 U8 [2, 3]; "
-        "1 mis-shaped: all.F64 expected [5] got [2, 3]; "
-        "1 mis-typed: all.I64 expected F32 got I64");
+    CHECK(report.text() == "2 missing: bias [5], weight [2, 3]; 1 unexpected: all.U8 U8 [2, 3]; "
+                           "1 mis-shaped: all.F64 expected [5] got [2, 3]; "
+                           "1 mis-typed: all.I64 expected F32 got I64");
     support::check_parts(support::message_of<format_error>(
-                             [&] { report.raise_if_any(file.name(), "the network's tensors"); }),
+                             [&]
+                             {
+                                 report.raise_if_any(file.name(), "the network's tensors");
+                             }),
         {"dtypes.safetensors: expected the network's tensors, got 2 missing: bias [5]"});
 }

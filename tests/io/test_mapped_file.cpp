@@ -49,14 +49,26 @@ TEST_CASE("mapped_file: what is no readable file is refused with its name")
 {
     const support::scratch_folder folder;
     const auto absent = folder.path("absent");
-    check_parts(message_of<file_error>([&] { io::mapped_file file(absent); }),
+    check_parts(message_of<file_error>(
+                    [&]
+                    {
+                        io::mapped_file file(absent);
+                    }),
         {absent.c_str(), "a readable file", "No such file"});
-    check_parts(message_of<file_error>([&] { io::mapped_file file(folder.path()); }),
+    check_parts(message_of<file_error>(
+                    [&]
+                    {
+                        io::mapped_file file(folder.path());
+                    }),
         {folder.path().c_str(), "irectory"});
 #if STRUCTOPT_HAS_POSIX_FILES
     const auto pipe = folder.path("pipe");
     REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-    check_parts(message_of<file_error>([&] { io::mapped_file file(pipe); }),
+    check_parts(message_of<file_error>(
+                    [&]
+                    {
+                        io::mapped_file file(pipe);
+                    }),
         {pipe.c_str(), "a regular file"});
 #endif
 }

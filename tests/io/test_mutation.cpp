@@ -41,7 +41,10 @@ counts mutate(support::bytes data, const Consume& consume)
 {
     REQUIRE(consume_exactly(consume, data));
     counts result;
-    const auto note = [&] { (consume_exactly(consume, data) ? result.taken : result.refused) += 1; };
+    const auto note = [&]
+    {
+        (consume_exactly(consume, data) ? result.taken : result.refused) += 1;
+    };
     for (auto& b : data)
     {
         const std::byte before = b;
@@ -122,10 +125,9 @@ TEST_CASE("mutation: CIFAR")
     int cuts = 0;
     for (std::size_t i = 0; i < data.size(); i += 61)
     {
-        cuts += consume_exactly(
-                    support::consume_cifar10, std::span<const std::byte>(data).first(i))
-            ? 1
-            : 0;
+        cuts += consume_exactly(support::consume_cifar10, std::span<const std::byte>(data).first(i))
+                    ? 1
+                    : 0;
     }
     CHECK(cuts == 1); // nothing is no record
     for (const std::size_t at : {std::size_t(0), std::size_t(3073), std::size_t(100)})
@@ -134,8 +136,7 @@ TEST_CASE("mutation: CIFAR")
         {
             auto changed = data;
             changed[at] = static_cast<std::byte>(value);
-            CHECK(consume_exactly(support::consume_cifar10, changed) ==
-                (value < 10 || at == 100));
+            CHECK(consume_exactly(support::consume_cifar10, changed) == (value < 10 || at == 100));
         }
     }
 }

@@ -27,7 +27,7 @@ support::bytes with_header(const std::string& header, const support::bytes& data
 {
     return to_bytes({0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<int>(header.size() & 255),
                static_cast<int>(header.size() >> 8)}) +
-        to_bytes(header) + data;
+           to_bytes(header) + data;
 }
 
 template <class T, std::size_t N, class Error = format_error>
@@ -154,8 +154,8 @@ TEST_CASE("npy: what does not fit is refused with file, byte and expectation")
     check_parts(refusal<float, 1>(to_bytes("PK\3\4........")), {"x.npy at byte 0", "npy magic"});
     check_parts(refusal<float, 1>(to_bytes({0x93, 'N', 'U', 'M', 'P', 'Y', 4, 0, 0, 0})),
         {"x.npy at byte 6", "1.0, 2.0 or 3.0", "4.0"});
-    check_parts(refusal<float, 1>(to_bytes({0x93, 'N', 'U', 'M', 'P', 'Y', 2, 0, 255, 255, 255,
-                    255})),
+    check_parts(
+        refusal<float, 1>(to_bytes({0x93, 'N', 'U', 'M', 'P', 'Y', 2, 0, 255, 255, 255, 255})),
         {"x.npy at byte 8", "at most 65536", "4294967295"});
     check_parts(refusal<float, 2, shape_error>(with_header(good, four)), {"2 axes", "[1]"});
     check_parts(refusal<int, 1>(with_header(good, four)), {"readable as I32", "got F32"});
@@ -163,9 +163,9 @@ TEST_CASE("npy: what does not fit is refused with file, byte and expectation")
         {"x.npy at byte 67", "4 bytes of elements for extents [1]", "3 until"});
     check_parts(refusal<float, 1>(with_header(good, four + four)),
         {"x.npy at byte 71", "the end of the file", "4 more bytes"});
-    check_parts(refusal<bool, 1>(
-                    with_header("{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}",
-                        to_bytes({1, 0, 2}))),
+    check_parts(
+        refusal<bool, 1>(with_header(
+            "{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}", to_bytes({1, 0, 2}))),
         {"x.npy at byte 67", "0 or 1 (bool)", "got 2"});
 
     const auto descr = [](const std::string& text)
@@ -203,7 +203,9 @@ TEST_CASE("npy: what does not fit is refused with file, byte and expectation")
     check_parts(extents(many + ")"), {"at most 64 axes"});
 
     const auto header = [](const std::string& text)
-    { return refusal<float, 1>(with_header(text, to_bytes({0, 0, 0, 0}))); };
+    {
+        return refusal<float, 1>(with_header(text, to_bytes({0, 0, 0, 0})));
+    };
     check_parts(header("{'descr': '<f4', 'shape': (1,)}"), {"the keys descr"});
     check_parts(header("{'descr': '<f4', 'descr': '<f4'}"), {"once", "'descr'"});
     check_parts(header("{'descr': '<f4', 'strides': 3}"), {"once", "'strides'"});
@@ -213,9 +215,15 @@ TEST_CASE("npy: what does not fit is refused with file, byte and expectation")
     check_parts(header(""), {"'{'", "the end of the header"});
 
     check_parts(message_of<format_error>(
-                    [] { io::read_npy<float, 1>(golden("complex.npy")); }),
+                    []
+                    {
+                        io::read_npy<float, 1>(golden("complex.npy"));
+                    }),
         {"complex.npy at byte 20", "'<c16'"});
     check_parts(message_of<format_error>(
-                    [] { io::read_npy<float, 1>(golden("record.npy")); }),
+                    []
+                    {
+                        io::read_npy<float, 1>(golden("record.npy"));
+                    }),
         {"record.npy at byte 20", "a structured one"});
 }

@@ -69,9 +69,9 @@ TEST_CASE("real data: MNIST")
         return;
     }
     CHECK(histogram(io::read_idx<std::uint8_t, 1>(train)) ==
-        std::array<int, 10>{5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949});
+          std::array<int, 10>{5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949});
     CHECK(histogram(io::read_idx<std::uint8_t, 1>(test)) ==
-        std::array<int, 10>{980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009});
+          std::array<int, 10>{980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009});
     const auto x = io::read_idx<std::uint8_t, 3>(train_images);
     CHECK(shape_of(x) == shape<3>{60000, 28, 28});
     CHECK(mean(x) == doctest::Approx(33.3184).epsilon(2e-6));
@@ -91,7 +91,7 @@ TEST_CASE("real data: CIFAR-10")
     const auto data = io::read_cifar10(path);
     CHECK(shape_of(data.images) == shape<4>{1000, 3, 32, 32});
     CHECK(histogram(data.labels) ==
-        std::array<int, 10>{103, 89, 100, 103, 90, 86, 112, 102, 106, 109});
+          std::array<int, 10>{103, 89, 100, 103, 90, 86, 112, 102, 106, 109});
 }
 
 TEST_CASE("real data: digits")

@@ -42,7 +42,11 @@ support::bytes with_header(const std::string& header, std::size_t data = 0)
 
 std::string refusal(const support::bytes& data)
 {
-    return message_of<format_error>([&] { io::safetensors_file(data, "x"); });
+    return message_of<format_error>(
+        [&]
+        {
+            io::safetensors_file(data, "x");
+        });
 }
 
 std::string header_refusal(const std::string& header, std::size_t data = 0)
@@ -107,7 +111,7 @@ TEST_SUITE("smoke")
         const io::safetensors_file moved(std::move(file));
         CHECK(borrowed(1, 2) == 448.0f);
         CHECK(moved.at("all.F32").bytes.data() ==
-            reinterpret_cast<const std::byte*>(borrowed.data()));
+              reinterpret_cast<const std::byte*>(borrowed.data()));
     }
 }
 
@@ -136,8 +140,8 @@ TEST_CASE("safetensors_file: header lengths")
     check_parts(refusal({}), {"x at byte 0", "8 bytes", "0 bytes"});
     check_parts(refusal(support::bytes(7)), {"x at byte 0", "7 bytes"});
     check_parts(refusal(with_length(0, "")), {"x at byte 8", "'{'", "an empty one"});
-    check_parts(refusal(with_length(3, "{}")), {"x at byte 0", "within the file",
-                                                   "3 bytes in a file of 10", "truncated"});
+    check_parts(refusal(with_length(3, "{}")),
+        {"x at byte 0", "within the file", "3 bytes in a file of 10", "truncated"});
     check_parts(refusal(with_length(100000001, "{}")), {"at most 100000000", "100000001"});
     check_parts(refusal(with_length(UINT64_MAX, "{}")), {"18446744073709551615"});
     check_parts(refusal(with_length(UINT64_MAX - 7, "{}")), {"18446744073709551608"});
@@ -167,13 +171,15 @@ TEST_CASE("safetensors_file: JSON that is none")
         objects += "\"a\":{";
     }
     check_parts(header_refusal(objects), {"only dtype, shape and data_offsets", "'a'"});
-    check_parts(header_refusal("{\"a\":{\"shape\":[[[[" ), {"a shape of tensor 'a'", "an array"});
+    check_parts(header_refusal("{\"a\":{\"shape\":[[[["), {"a shape of tensor 'a'", "an array"});
 }
 
 TEST_CASE("safetensors_file: entries that are none")
 {
     const auto entry = [](const std::string& text, std::size_t data = 8)
-    { return header_refusal("{\"a\":" + text + "}", data); };
+    {
+        return header_refusal("{\"a\":" + text + "}", data);
+    };
     for (const char* const bad : {"1", "-1", "1.5", "true", "null", "\"F32\"", "[]"})
     {
         check_parts(entry(bad), {"an object with dtype", "tensor 'a'"});
@@ -191,14 +197,18 @@ TEST_CASE("safetensors_file: entries that are none")
         {"data_offsets of tensor 'a' once"});
 
     const auto type = [&](const std::string& text)
-    { return entry(R"({"dtype":)" + text + R"(,"shape":[2],"data_offsets":[0,8]})"); };
+    {
+        return entry(R"({"dtype":)" + text + R"(,"shape":[2],"data_offsets":[0,8]})");
+    };
     for (const char* const bad : {"\"F31\"", "\"f32\"", "\"C64\"", "\"\"", "32", "[\"F32\"]", "{}"})
     {
         check_parts(type(bad), {"a known dtype of tensor 'a'"});
     }
 
     const auto extents = [&](const std::string& text)
-    { return entry(R"({"dtype":"F32","shape":)" + text + R"(,"data_offsets":[0,8]})"); };
+    {
+        return entry(R"({"dtype":"F32","shape":)" + text + R"(,"data_offsets":[0,8]})");
+    };
     for (const char* const bad :
         {"2", "[-2]", "[2.0]", "[2e0]", "[\"2\"]", "[true]", "[null]", "{}", "[{}]",
             "[9223372036854775808]", "[18446744073709551615]", "[18446744073709551617]"})
@@ -221,7 +231,9 @@ TEST_CASE("safetensors_file: entries that are none")
     check_parts(extents(many + "]"), {"more than 64 axes"});
 
     const auto offsets = [&](const std::string& text)
-    { return entry(R"({"dtype":"F32","shape":[2],"data_offsets":)" + text + "}"); };
+    {
+        return entry(R"({"dtype":"F32","shape":[2],"data_offsets":)" + text + "}");
+    };
     for (const char* const bad : {"0", "[]", "[0]", "[0,8,8]", "[-8,0]", "[0.0,8]", "[[0,8]]",
              "[\"0\",8]", "[0,18446744073709551617]"})
     {
@@ -237,13 +249,11 @@ TEST_CASE("safetensors_file: names twice, metadata that is none")
 {
     const std::string a = R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
     check_parts(header_refusal("{" + a + "," + a + "}", 1), {"tensor 'a' once", "a second one"});
-    check_parts(header_refusal(R"({"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)" +
-                    a + "}", 1),
+    check_parts(header_refusal(
+                    R"({"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)" + a + "}", 1),
         {"tensor 'a' once"});
-    check_parts(header_refusal(R"({"__metadata__":{},"__metadata__":{}})"),
-        {"__metadata__ once"});
-    check_parts(header_refusal(R"({"__metadata__":{"k":"1","k":"2"}})"),
-        {"metadata key 'k' once"});
+    check_parts(header_refusal(R"({"__metadata__":{},"__metadata__":{}})"), {"__metadata__ once"});
+    check_parts(header_refusal(R"({"__metadata__":{"k":"1","k":"2"}})"), {"metadata key 'k' once"});
     for (const char* const bad : {"1", "[]", "\"x\"", "null"})
     {
         check_parts(header_refusal("{\"__metadata__\":" + std::string(bad) + "}"),
@@ -261,7 +271,8 @@ TEST_CASE("safetensors_file: the data is covered once and whole")
     const auto two = [](const std::string& first, const std::string& second, std::size_t data)
     {
         return header_refusal(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + first +
-                R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}",
+                                  R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second +
+                                  "}}",
             data);
     };
     CHECK(two("[0,4]", "[4,8]", 8).empty());
@@ -301,31 +312,58 @@ TEST_CASE("safetensors_file: reading what does not fit changes nothing")
 {
     const io::safetensors_file file(support::golden_path("io/dtypes.safetensors"));
     auto x = full<float>(shape<2>{3, 2}, -7.f);
-    check_parts(message_of<shape_error>([&] { file.read_into("all.F32", x); }),
+    check_parts(message_of<shape_error>(
+                    [&]
+                    {
+                        file.read_into("all.F32", x);
+                    }),
         {"dtypes.safetensors: tensor 'all.F32'", "[3, 2]", "got [2, 3]"});
-    check_parts(message_of<format_error>([&] { file.read_into("all.I32", x); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        file.read_into("all.I32", x);
+                    }),
         {"tensor 'all.I32'", "readable as F32", "got I32"});
-    check_parts(message_of<format_error>([&] { file.read_into("absent", x); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        file.read_into("absent", x);
+                    }),
         {"dtypes.safetensors", "a tensor 'absent'", "19 tensors: 'all.U64', 'all.I64'", "..."});
     std::array<float, 5> row{};
     check_parts(message_of<shape_error>(
-                    [&] { file.read_into("all.F32", std::span<float>(row)); }),
+                    [&]
+                    {
+                        file.read_into("all.F32", std::span<float>(row));
+                    }),
         {"tensor 'all.F32'", "5 elements", "[2, 3]"});
     CHECK(row[0] == 0.f);
     for (const float value : x)
     {
         CHECK(value == -7.f);
     }
-    check_parts(message_of<shape_error>([&] { file.read<float, 1>("all.F32"); }),
+    check_parts(message_of<shape_error>(
+                    [&]
+                    {
+                        file.read<float, 1>("all.F32");
+                    }),
         {"tensor 'all.F32'", "1 axes", "[2, 3]"});
-    check_parts(message_of<format_error>([&] { file.borrow<float, 2>("all.F16"); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        file.borrow<float, 2>("all.F16");
+                    }),
         {"tensor 'all.F16'", "F32 to borrow", "got F16"});
     CHECK_THROWS_AS(io::safetensors_file("no such file"), file_error);
 
     // A header of odd length shifts the data.
     const auto odd = with_header(good + (good.size() % 2 == 0 ? " " : ""), 8);
     const io::safetensors_file shifted(odd, "x");
-    check_parts(message_of<format_error>([&] { shifted.borrow<float, 1>("a"); }),
+    check_parts(message_of<format_error>(
+                    [&]
+                    {
+                        shifted.borrow<float, 1>("a");
+                    }),
         {"x: tensor 'a'", "aligned to 4 bytes"});
     CHECK(shifted.read<float, 1>("a")(1) == 0.f);
 }

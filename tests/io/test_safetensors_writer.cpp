@@ -173,8 +173,8 @@ TEST_CASE("safetensors: strided views, conversion, scalars and empty tensors")
     writer.add_as<io::bfloat16>("bf16", as_view(x));
     writer.add("scalar", full<float>(shape<0>{}, 7.f));
     writer.add("empty", zeros<float>(shape<2>{0, 5}));
-    writer.add("raw", io::dtype::i16, std::array<index_t, 1>{2},
-        support::to_bytes({1, 0, 255, 255}));
+    writer.add(
+        "raw", io::dtype::i16, std::array<index_t, 1>{2}, support::to_bytes({1, 0, 255, 255}));
     const auto bytes = writer.to_bytes();
     const io::safetensors_file file(bytes, "bytes");
     const auto transposed = file.read<float, 2>("transposed");
@@ -215,13 +215,27 @@ TEST_CASE("safetensors: what cannot be written is refused and leaves the writer 
     const auto x = full<float>(shape<1>{3}, 1.f);
     writer.add("x", x);
     const auto before = writer.to_bytes();
-    check_parts(message_of<argument_error>([&] { writer.add("x", x); }), {"'x'", "a second one"});
-    check_parts(message_of<argument_error>([&] { writer.add("__metadata__", x); }),
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        writer.add("x", x);
+                    }),
+        {"'x'", "a second one"});
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        writer.add("__metadata__", x);
+                    }),
         {"'__metadata__'", "a reserved one"});
     for (const char* const bad :
         {"\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x9f\xbf", "a\x80"})
     {
-        check_parts(message_of<argument_error>([&] { writer.add(bad, x); }), {"UTF-8"});
+        check_parts(message_of<argument_error>(
+                        [&]
+                        {
+                            writer.add(bad, x);
+                        }),
+            {"UTF-8"});
         CHECK_THROWS_AS(writer.set_metadata(bad, ""), argument_error);
         CHECK_THROWS_AS(writer.set_metadata("", bad), argument_error);
     }
@@ -229,7 +243,10 @@ TEST_CASE("safetensors: what cannot be written is refused and leaves the writer 
     const auto add_raw = [&](std::vector<index_t> extents)
     {
         return message_of<shape_error>(
-            [&] { writer.add("y", io::dtype::f32, extents, raw); });
+            [&]
+            {
+                writer.add("y", io::dtype::f32, extents, raw);
+            });
     };
     check_parts(add_raw({4}), {"'y'", "16 bytes for F32 [4]", "got 12"});
     check_parts(add_raw({-3}), {"'y'", "none negative", "[-3]"});
