@@ -26,7 +26,7 @@ void constrain(Net& network, double rate, const Constraints&... constraints)
     (optim::validate(constraints), ...);
     for (const auto& w : detail::parameter_blocks<T>(network))
     {
-        const auto one = [&](const auto& c)
+        [[maybe_unused]] const auto one = [&](const auto& c)
         {
             bool wanted = w.role == nn::role::weight;
             if constexpr (requires { c.applies(w.role); })

@@ -49,7 +49,7 @@ double add_penalties(const std::vector<parameter_block<T>>& weights,
         const auto& w = weights[p];
         const parameter_block<const T> fixed{w.values, w.rows, w.columns, w.block, w.role, w.rank};
         const std::span<T> slope = gradients.empty() ? std::span<T>() : gradients[p].values;
-        const auto one = [&](const auto& r)
+        [[maybe_unused]] const auto one = [&](const auto& r)
         {
             total += applies(r, w.role) ? static_cast<double>(r.add(fixed, slope)) : 0.0;
         };

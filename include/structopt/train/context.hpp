@@ -111,7 +111,7 @@ template <class Hook, class Context, class... Extras>
 control notify(const Hook& hook, Context& at, Extras&... extras)
 {
     control wish = control::go_on;
-    const auto one = [&](auto& extra)
+    [[maybe_unused]] const auto one = [&](auto& extra)
     {
         using E = std::remove_reference_t<decltype(extra)>;
         if constexpr (std::is_invocable_v<const Hook&, E&, Context&>)

@@ -56,7 +56,7 @@ auto start(const Net& network, const O& optimizer, random_engine& rng, const Ext
     run_state<Net, typename detail::schedule_state<Extras...>::type> run;
     run.optimizer = optim::make_state(optimizer, network);
     run.rate = static_cast<double>(optimizer.rate);
-    const auto prepare = [&](const auto& extra)
+    [[maybe_unused]] const auto prepare = [&](const auto& extra)
     {
         if constexpr (detail::is_measured_rate<std::remove_cvref_t<decltype(extra)>>)
         {

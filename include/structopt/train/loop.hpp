@@ -2,6 +2,7 @@
 /// The inside of `train::fit`: one epoch, one step.
 #pragma once
 
+#include <structopt/nn/activity_regularizer.hpp>
 #include <structopt/nn/cache.hpp>
 #include <structopt/nn/loss/concepts.hpp>
 #include <structopt/optim/nonfinite_error.hpp>
@@ -135,6 +136,12 @@ private:
                     : std::string("at least one sample"),
                 std::to_string(m_samples) + " samples");
         }
+        if (m_run.batch > m_at.batches)
+        {
+            structopt::detail::raise<argument_error>("train::resume state",
+                "at most " + std::to_string(m_at.batches) + " finished batches of this data",
+                std::to_string(m_run.batch));
+        }
         for_each_extra(
             [&](const auto& extra)
             {
@@ -249,7 +256,7 @@ private:
         }
         nn::backward(m_network, as_view(std::as_const(m_dy)), m_cache, m_gradients);
 
-        m_at.penalty = 0.0;
+        m_at.penalty = nn::activity_penalty(m_cache);
         for_each_extra(
             [&](const auto& extra)
             {
