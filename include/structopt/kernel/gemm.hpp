@@ -9,12 +9,18 @@
 ///
 /// Raw pointers of any alignment, no allocation, no exceptions. Large products are spread over
 /// threads with `parallel_for`; blocks depend on the extents alone, so results are bit-equal for
-/// every number of threads. A packed product gives a row of C the same bits whatever the number of
-/// rows it came with. `gemm` keeps that promise too, except that a product of few rows with B = W^T
-/// (see `dot_rows`) sums along k in another order than one of many rows.
+/// every number of threads.
+///
+/// Order of summation: `gemm_packed` computes each element of C as one chain of multiply-adds over
+/// k, in order, so a row of C has the same bits whatever the number of rows it came with. So does
+/// `gemm`, with one exception: with B = W^T in place, a product of at most `dot_rows` rows sums as
+/// `gemm_dot` says. A row then has the same bits in every batch of up to `dot_rows`, and the same
+/// bits in every larger batch, but the two may differ in the last places.
 #pragma once
 
 #include <structopt/core/parallel.hpp>
+#include <structopt/kernel/gemm_dot.hpp>
+#include <structopt/kernel/gemm_turned.hpp>
 #include <structopt/kernel/pack.hpp>
 
 #include <cstddef>
@@ -49,6 +55,17 @@ void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const T* 
 namespace detail
 {
 
+/// The ways to a product. All but `dot` give the same bits.
+enum class gemm_path
+{
+    tiles,
+    dot,
+    turned
+};
+
+/// Most rows of A that are multiplied along k with B = W^T in place.
+inline constexpr index_t dot_rows = 16;
+
 /// How a product is cut up; a function of the extents alone.
 template <class T, class Arch>
 struct gemm_plan
@@ -70,17 +87,38 @@ struct gemm_plan
         const index_t blocks = (m + shape::block_rows - 1) / shape::block_rows;
         block_rows = (m + blocks - 1) / blocks;
         panels = (n + shape::panel - 1) / shape::panel;
-        // A thread is worth waking for about 2^19 multiply-adds.
-        const double work = static_cast<double>(m) * static_cast<double>(n) *
-                            static_cast<double>(k) / static_cast<double>(index_t{1} << 19);
-        const index_t parts = work >= 32.0 ? 32 : work < 2.0 ? 1 : static_cast<index_t>(work);
+        const index_t parts = worthwhile_parts(m, n, k);
         chunk_panels = ((panels + parts - 1) / parts + 3) / 4 * 4;
         chunks = (panels + chunk_panels - 1) / chunk_panels;
     }
 
+    /// A thread is worth waking for about 2^19 multiply-adds; at most 32 parts.
+    static index_t worthwhile_parts(index_t m, index_t n, index_t k) noexcept
+    {
+        const double work = static_cast<double>(m) * static_cast<double>(n) *
+                            static_cast<double>(k) / static_cast<double>(index_t{1} << 19);
+        return work >= 32.0 ? 32 : work < 2.0 ? 1 : static_cast<index_t>(work);
+    }
+
+    /// Blocks of the turned product per part.
+    static index_t turned_chunk(index_t m, index_t n, index_t k) noexcept
+    {
+        const index_t parts = worthwhile_parts(m, n, k);
+        const index_t blocks = (n + turned_block<T, Arch> - 1) / turned_block<T, Arch>;
+        return (blocks + parts - 1) / parts;
+    }
+
+    /// True if turning is expected to beat packing B: what is lost by filling up the last panel of
+    /// rows must be less than what packing costs.
+    static bool worth_turning(index_t m) noexcept
+    {
+        const index_t full = (m + shape::panel - 1) / shape::panel * shape::panel;
+        return m > dot_rows && m <= 2 * turned_pass<T, Arch> && full - m < 12;
+    }
+
     index_t a_elements() const noexcept
     {
-        return direct ? 0 : block_rows * depth;
+        return direct ? 0 : (block_rows * depth + 15) / 16 * 16;
     }
     index_t slot_elements() const noexcept
     {
@@ -110,15 +148,45 @@ std::size_t gemm_scratch_bytes(index_t m, index_t n, index_t k) noexcept
         return 0;
     }
     const detail::gemm_plan<T, Arch> plan(m, n, k, true);
-    return static_cast<std::size_t>(plan.a_elements() + plan.chunks * plan.slot_elements()) *
-               sizeof(T) +
-           256;
+    index_t elements = plan.a_elements() + plan.chunks * plan.slot_elements();
+    if (plan.worth_turning(m))
+    {
+        const index_t turned = detail::turned_elements<T, Arch>(n, k, plan.turned_chunk(m, n, k));
+        elements = turned > elements ? turned : elements;
+    }
+    return static_cast<std::size_t>(elements) * sizeof(T) + 64;
 }
 
 template <class T, class Arch>
 void gemm(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b, T* c,
     index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
+    using plan = detail::gemm_plan<T, Arch>;
+    if (m <= 0 || n <= 0)
+    {
+        return;
+    }
+    if (a.col_stride == 1 && b.row_stride == 1)
+    {
+        if (m <= detail::dot_rows)
+        {
+            const index_t chunk =
+                (n + plan::worthwhile_parts(m, n, k) - 1) / plan::worthwhile_parts(m, n, k);
+            parallel_for(n, chunk,
+                [&](index_t first, index_t last)
+                {
+                    detail::gemm_dot<T, Arch>(m, first, last, k, a.data, a.row_stride, b.data,
+                        b.col_stride, c, c_row_stride, e);
+                });
+            return;
+        }
+        if (!e.accumulate && plan::worth_turning(m))
+        {
+            detail::gemm_turned<T, Arch>(m, n, k, a.data, a.row_stride, b.data, b.col_stride, c,
+                c_row_stride, e, plan::turned_chunk(m, n, k), detail::aligned_scratch<T>(scratch));
+            return;
+        }
+    }
     detail::gemm_tiled<T, Arch>(m, n, k, a, b, nullptr, c, c_row_stride, e, scratch);
 }
 
@@ -130,7 +198,7 @@ std::size_t gemm_packed_scratch_bytes(index_t m, index_t n, index_t k) noexcept
         return 0;
     }
     const detail::gemm_plan<T, Arch> plan(m, n, k, false);
-    return plan.direct ? 0 : static_cast<std::size_t>(plan.a_elements()) * sizeof(T) + 256;
+    return plan.direct ? 0 : static_cast<std::size_t>(plan.a_elements()) * sizeof(T) + 64;
 }
 
 template <class T, class Arch>
@@ -155,7 +223,7 @@ void gemm_tiled(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_ope
     }
     const gemm_plan<T, Arch> plan(m, n, k, packed == nullptr);
     T* const rows_scratch = aligned_scratch<T>(scratch);
-    T* const panel_scratch = rows_scratch + (plan.a_elements() + 15) / 16 * 16;
+    T* const panel_scratch = rows_scratch + plan.a_elements();
 
     for (index_t row = 0; row < m; row += plan.block_rows)
     {
@@ -242,7 +310,14 @@ void gemm_tiled(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_ope
                             else
                             {
                                 t.a = rows_scratch + at * depth;
-                                interleaved_tile<T, Arch>(high)(t);
+                                if (packed != nullptr)
+                                {
+                                    // The tiles share out the next panel evenly.
+                                    const index_t share = (shape::panel + tiles - 1) / tiles;
+                                    t.ahead = t.b + shape::panel * k + i * share * depth;
+                                    t.ahead_step = share;
+                                }
+                                interleaved_tile<T, Arch>(high, left <= shape::panel / 2)(t);
                             }
                             at += high;
                         }

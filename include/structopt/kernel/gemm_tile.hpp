@@ -31,10 +31,13 @@ struct gemm_shape
     {
         return tile_rows == 1 ? 4 : tile_rows <= 3 ? 2 : 1;
     }
+    /// Rows and panels of a tile of the turned product, which reads A in place too.
+    static constexpr index_t turned_rows = simd::register_count<Arch> >= 32 ? 7 : 6;
+    static constexpr index_t turned_panels = simd::register_count<Arch> >= 32 ? 2 : 1;
     /// k is cut into blocks of at most this length: a panel of B stays in the first cache levels.
-    static constexpr index_t depth = 512;
+    static constexpr index_t depth = 1024;
     /// Most rows of A that are interleaved at a time.
-    static constexpr index_t block_rows = rows * 20;
+    static constexpr index_t block_rows = rows * 5;
 };
 
 namespace detail
@@ -64,9 +67,12 @@ struct tile_arguments
     const T* bias;
     const T* row_bias;
     activation act;
+    /// Asked for while the tile runs, `ahead_step` elements further for each k: the next panel.
+    const T* ahead;
+    index_t ahead_step;
 };
 
-template <class T, class Arch, index_t Rows, index_t Panels, bool Interleaved>
+template <class T, class Arch, index_t Rows, index_t Vectors, bool Interleaved>
 void gemm_tile(const tile_arguments<T>& t) noexcept;
 
 } // namespace detail
@@ -76,12 +82,12 @@ void gemm_tile(const tile_arguments<T>& t) noexcept;
 namespace detail
 {
 
-template <class T, class Arch, index_t Rows, index_t Panels, bool Interleaved>
+template <class T, class Arch, index_t Rows, index_t Vectors, bool Interleaved>
 void gemm_tile(const tile_arguments<T>& t) noexcept
 {
     using vector = simd::batch<T, Arch>;
     constexpr index_t lanes = simd::width<T, Arch>;
-    constexpr index_t vectors = 2 * Panels;
+    constexpr index_t vectors = Vectors;
 
     vector sum[Rows][vectors];
     STRUCTOPT_UNROLL
@@ -116,14 +122,34 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
         }
     }
 
+    else
+    {
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; v += 64 / static_cast<index_t>(sizeof(vector)))
+            {
+                simd::prefetch_write(t.c + i * t.c_row + v * lanes);
+            }
+        }
+    }
+
     const T* a = t.a;
     const T* b = t.b;
     const index_t a_row = Interleaved ? 1 : t.a_row;
     const index_t a_step = Interleaved ? Rows : t.a_step;
     const index_t b_step = t.b_step;
     const index_t b_panel = t.b_panel;
+    const T* ahead = t.ahead;
+    const index_t ahead_step = t.ahead_step;
     for (index_t k = 0; k < t.depth; ++k)
     {
+        if constexpr (Interleaved)
+        {
+            simd::prefetch(ahead);
+            ahead += ahead_step;
+        }
         vector right[vectors];
         STRUCTOPT_UNROLL
         for (index_t v = 0; v < vectors; ++v)
@@ -212,18 +238,20 @@ tile_function<T> pick_direct(
     index_t rows, bool wide, std::integer_sequence<index_t, Rows...>) noexcept
 {
     using shape = gemm_shape<T, Arch>;
-    static constexpr tile_function<T> single[] = {&gemm_tile<T, Arch, Rows + 1, 1, false>...};
+    static constexpr tile_function<T> single[] = {&gemm_tile<T, Arch, Rows + 1, 2, false>...};
     static constexpr tile_function<T> many[] = {
-        &gemm_tile<T, Arch, Rows + 1, shape::panels(Rows + 1), false>...};
+        &gemm_tile<T, Arch, Rows + 1, 2 * shape::panels(Rows + 1), false>...};
     return (wide ? many : single)[rows - 1];
 }
 
 template <class T, class Arch, index_t... Rows>
-tile_function<T> pick_interleaved(index_t rows, std::integer_sequence<index_t, Rows...>) noexcept
+tile_function<T> pick_interleaved(
+    index_t rows, bool half, std::integer_sequence<index_t, Rows...>) noexcept
 {
     constexpr index_t least = gemm_shape<T, Arch>::rows / 2;
-    static constexpr tile_function<T> tiles[] = {&gemm_tile<T, Arch, Rows + least, 1, true>...};
-    return tiles[rows - least];
+    static constexpr tile_function<T> whole[] = {&gemm_tile<T, Arch, Rows + least, 2, true>...};
+    static constexpr tile_function<T> halves[] = {&gemm_tile<T, Arch, Rows + least, 1, true>...};
+    return (half ? halves : whole)[rows - least];
 }
 
 /// The tile that reads A in place: 1 to `direct_rows` rows, one panel or (`wide`) `panels(rows)`.
@@ -234,13 +262,13 @@ tile_function<T> direct_tile(index_t rows, bool wide) noexcept
         rows, wide, std::make_integer_sequence<index_t, gemm_shape<T, Arch>::direct_rows>{});
 }
 
-/// The tile that reads interleaved A: rows / 2 to rows rows.
+/// The tile that reads interleaved A: rows / 2 to rows rows, one panel or the first half of one.
 template <class T, class Arch>
-tile_function<T> interleaved_tile(index_t rows) noexcept
+tile_function<T> interleaved_tile(index_t rows, bool half) noexcept
 {
     constexpr index_t most = gemm_shape<T, Arch>::rows;
     return pick_interleaved<T, Arch>(
-        rows, std::make_integer_sequence<index_t, most - most / 2 + 1>{});
+        rows, half, std::make_integer_sequence<index_t, most - most / 2 + 1>{});
 }
 
 } // namespace detail

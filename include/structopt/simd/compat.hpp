@@ -21,6 +21,13 @@
 #define STRUCTOPT_ALWAYS_INLINE inline
 #endif
 
+/// After the parameters of a lambda that must become part of its caller.
+#if defined(__GNUC__)
+#define STRUCTOPT_LAMBDA_INLINE __attribute__((always_inline))
+#else
+#define STRUCTOPT_LAMBDA_INLINE
+#endif
+
 /// Before a loop of constant length over registers: unroll it completely, so that they stay registers.
 #if defined(__clang__)
 #define STRUCTOPT_UNROLL _Pragma("clang loop unroll(full)")
@@ -68,7 +75,21 @@ template <class T, class Arch>
 STRUCTOPT_ALWAYS_INLINE batch<T, Arch> fma(
     const batch<T, Arch>& x, const batch<T, Arch>& y, const batch<T, Arch>& z) noexcept
 {
-    return xsimd::fma(x, y, z);
+#if defined(__AVX512F__)
+    // xsimd 8.1 multiplies and adds here, and leaves the fusing to the compiler.
+    if constexpr (std::is_same_v<T, float> && sizeof(x) == 64)
+    {
+        return _mm512_fmadd_ps(x, y, z);
+    }
+    else if constexpr (std::is_same_v<T, double> && sizeof(x) == 64)
+    {
+        return _mm512_fmadd_pd(x, y, z);
+    }
+    else
+#endif
+    {
+        return xsimd::fma(x, y, z);
+    }
 }
 
 /// x where it is not negative, else 0; a NaN stays a NaN.
@@ -135,7 +156,17 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> max(
 STRUCTOPT_ALWAYS_INLINE void prefetch(const void* address) noexcept
 {
 #if defined(__GNUC__)
-    __builtin_prefetch(address, 0, 3);
+    __builtin_prefetch(address, 0, 2);
+#else
+    static_cast<void>(address);
+#endif
+}
+
+/// Asks for the cache line at `address` in order to write it; never faults.
+STRUCTOPT_ALWAYS_INLINE void prefetch_write(const void* address) noexcept
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(address, 1, 3);
 #else
     static_cast<void>(address);
 #endif
