@@ -28,10 +28,16 @@ struct elastic_net
     {
         const T absolute = static_cast<T>(l1);
         const T squared = static_cast<T>(l2);
-        for (std::size_t i = 0; i < gradient.size(); ++i)
+        const T* const values = w.values.data();
+        T* const into = gradient.data();
+        const std::size_t n = gradient.size();
+        for (std::size_t i = 0; l2 != 0 && i < n; ++i)
         {
-            const T v = w.values[i];
-            gradient[i] += squared * v + absolute * static_cast<T>((v > 0) - (v < 0));
+            into[i] += squared * values[i];
+        }
+        for (std::size_t i = 0; l1 != 0 && i < n; ++i)
+        {
+            into[i] += values[i] > 0 ? absolute : values[i] < 0 ? -absolute : T(0);
         }
         double sum = 0;
         if (l1 != 0)

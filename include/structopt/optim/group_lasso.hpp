@@ -34,27 +34,23 @@ struct group_lasso
         {
             return 0.0;
         }
-        std::vector<double> norms = detail::group_norms(w, group);
-        const double size = static_cast<double>(w.values.size()) /
-                            static_cast<double>(norms.empty() ? 1 : norms.size());
-        const double factor = strength * (scale_by_size ? std::sqrt(size) : 1.0);
+        const std::vector<double> norms = detail::group_norms(w, group);
+        const double factor = strength * detail::group_weight(w, norms.size(), scale_by_size);
         double sum = 0;
-        for (double& norm : norms)
+        std::vector<T> slopes;
+        for (const double norm : norms)
         {
             sum += norm;
-            norm = norm > 0 ? factor / norm : 0.0;
+            slopes.push_back(static_cast<T>(norm > 0 ? factor / norm : 0.0));
         }
         if (!gradient.empty())
         {
-            detail::for_each_run(w, group,
-                [&](index_t g, index_t first, index_t last)
+            T* const into = gradient.data();
+            const T* const values = w.values.data();
+            detail::with_factors(w, group, slopes,
+                [=](index_t at, T slope)
                 {
-                    const T scale = static_cast<T>(norms[static_cast<std::size_t>(g)]);
-                    for (index_t i = first; i < last; ++i)
-                    {
-                        const auto at = static_cast<std::size_t>(i);
-                        gradient[at] += scale * w.values[at];
-                    }
+                    into[at] += slope * values[at];
                 });
         }
         return factor * sum;

@@ -29,20 +29,12 @@ struct max_norm
         {
             return;
         }
-        const std::vector<double> norms = detail::group_norms(w, group);
-        detail::for_each_run(w, group,
-            [&](index_t g, index_t first, index_t last)
-            {
-                const double norm = norms[static_cast<std::size_t>(g)];
-                if (norm > max)
-                {
-                    const T scale = static_cast<T>(max / norm);
-                    for (index_t i = first; i < last; ++i)
-                    {
-                        w.values[static_cast<std::size_t>(i)] *= scale;
-                    }
-                }
-            });
+        std::vector<T> factors;
+        for (const double norm : detail::group_norms(w, group))
+        {
+            factors.push_back(norm > max ? static_cast<T>(max / norm) : T(1));
+        }
+        detail::scale_groups(w, group, factors);
     }
 
     friend bool operator==(const max_norm&, const max_norm&) = default;

@@ -94,51 +94,13 @@ index_t group_count(const parameter_block<T>& w, group axis) noexcept
     return axis == group::columns ? w.columns : w.rows;
 }
 
-/// Calls `f(group, first, last)` for runs of elements of one group; together all of `w`.
-template <class T, class F>
-void for_each_run(const parameter_block<T>& w, group axis, const F& f)
-{
-    if (axis != group::columns)
-    {
-        const index_t row = w.columns * w.block;
-        for (index_t r = 0; r < w.rows; ++r)
-        {
-            f(r, r * row, (r + 1) * row);
-        }
-        return;
-    }
-    for (index_t r = 0; r < w.rows; ++r)
-    {
-        for (index_t c = 0; c < w.columns; ++c)
-        {
-            const index_t first = (r * w.columns + c) * w.block;
-            f(c, first, first + w.block);
-        }
-    }
-}
-
-/// The Euclidean norm of every group.
+/// What the group lasso weighs a group with: the root of its size, or 1.
 template <class T>
-std::vector<double> group_norms(const parameter_block<T>& w, group axis)
+double group_weight(const parameter_block<T>& w, std::size_t groups, bool by_size) noexcept
 {
-    std::vector<double> norms(static_cast<std::size_t>(group_count(w, axis)), 0.0);
-    const auto* const values = w.values.data();
-    for_each_run(w, axis,
-        [&](index_t g, index_t first, index_t last)
-        {
-            double sum = 0;
-            for (index_t i = first; i < last; ++i)
-            {
-                const auto v = static_cast<double>(values[i]);
-                sum += v * v;
-            }
-            norms[static_cast<std::size_t>(g)] += sum;
-        });
-    for (double& norm : norms)
-    {
-        norm = std::sqrt(norm);
-    }
-    return norms;
+    return by_size && groups > 0
+               ? std::sqrt(static_cast<double>(w.values.size()) / static_cast<double>(groups))
+               : 1.0;
 }
 
 /// Sum of term(v) over the elements, in eight partial sums of a fixed order.
@@ -161,6 +123,99 @@ double sum_over(std::span<T> values, const Term& term) noexcept
     }
     return ((partial[0] + partial[1]) + (partial[2] + partial[3])) +
            ((partial[4] + partial[5]) + (partial[6] + partial[7]));
+}
+
+/// The Euclidean norm of every group.
+template <class T>
+std::vector<double> group_norms(const parameter_block<T>& w, group axis)
+{
+    std::vector<double> norms(static_cast<std::size_t>(group_count(w, axis)), 0.0);
+    const auto square = [](double v)
+    {
+        return v * v;
+    };
+    const index_t row = w.columns * w.block;
+    const auto* const values = w.values.data();
+    for (index_t r = 0; r < w.rows; ++r)
+    {
+        if (axis != group::columns)
+        {
+            norms[static_cast<std::size_t>(r)] = sum_over(
+                w.values.subspan(static_cast<std::size_t>(r * row), static_cast<std::size_t>(row)),
+                square);
+        }
+        else if (w.block == 1)
+        {
+            for (index_t c = 0; c < w.columns; ++c)
+            {
+                norms[static_cast<std::size_t>(c)] +=
+                    square(static_cast<double>(values[r * row + c]));
+            }
+        }
+        else
+        {
+            for (index_t c = 0; c < w.columns; ++c)
+            {
+                norms[static_cast<std::size_t>(c)] +=
+                    sum_over(w.values.subspan(static_cast<std::size_t>(r * row + c * w.block),
+                                 static_cast<std::size_t>(w.block)),
+                        square);
+            }
+        }
+    }
+    for (double& norm : norms)
+    {
+        norm = std::sqrt(norm);
+    }
+    return norms;
+}
+
+/// Calls `f(i, factor)` for every element i with the factor of its group.
+template <class T, class Factor, class F>
+void with_factors(
+    const parameter_block<T>& w, group axis, const std::vector<Factor>& factors, const F& f)
+{
+    const index_t row = w.columns * w.block;
+    const Factor* const factor = factors.data();
+    for (index_t r = 0; r < w.rows; ++r)
+    {
+        if (axis != group::columns)
+        {
+            for (index_t i = r * row; i < (r + 1) * row; ++i)
+            {
+                f(i, factor[r]);
+            }
+        }
+        else if (w.block == 1)
+        {
+            for (index_t c = 0; c < w.columns; ++c)
+            {
+                f(r * row + c, factor[c]);
+            }
+        }
+        else
+        {
+            for (index_t c = 0; c < w.columns; ++c)
+            {
+                for (index_t b = 0; b < w.block; ++b)
+                {
+                    f(r * row + c * w.block + b, factor[c]);
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies every group by its factor.
+template <class T>
+void scale_groups(const parameter_block<T>& w, group axis, const std::vector<T>& factors)
+{
+    T* const values = w.values.data();
+    with_factors(w, axis, factors,
+        [values](index_t i, T factor)
+        {
+            values[i] *= factor;
+        });
 }
 
 } // namespace detail

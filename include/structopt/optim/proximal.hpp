@@ -58,19 +58,14 @@ struct proximal_group_lasso
             return;
         }
         const std::vector<double> norms = detail::group_norms(w, group);
-        const double size = static_cast<double>(w.values.size()) /
-                            static_cast<double>(norms.empty() ? 1 : norms.size());
-        const double threshold = rate * strength * (scale_by_size ? std::sqrt(size) : 1.0);
-        detail::for_each_run(w, group,
-            [&](index_t g, index_t first, index_t last)
-            {
-                const double norm = norms[static_cast<std::size_t>(g)];
-                const T scale = static_cast<T>(norm > threshold ? 1.0 - threshold / norm : 0.0);
-                for (index_t i = first; i < last; ++i)
-                {
-                    w.values[static_cast<std::size_t>(i)] *= scale;
-                }
-            });
+        const double threshold =
+            rate * strength * detail::group_weight(w, norms.size(), scale_by_size);
+        std::vector<T> factors;
+        for (const double norm : norms)
+        {
+            factors.push_back(static_cast<T>(norm > threshold ? 1.0 - threshold / norm : 0.0));
+        }
+        detail::scale_groups(w, group, factors);
     }
 
     friend bool operator==(const proximal_group_lasso&, const proximal_group_lasso&) = default;
