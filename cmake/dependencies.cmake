@@ -5,22 +5,23 @@
 # accept it.
 include(FetchContent)
 
-# structopt_fetch(<name> <url> <sha256>): downloads and adds a package as a system library.
+# structopt_fetch(<name> <url> <sha256> [<target>...]): downloads and adds a package; the include folders
+# of its targets become system folders, whose warnings are not ours.
 function(structopt_fetch name url sha256)
     if(NOT STRUCTOPT_FETCH_DEPENDENCIES)
         message(FATAL_ERROR "structopt: ${name} is not installed (STRUCTOPT_FETCH_DEPENDENCIES is OFF)")
     endif()
     message(STATUS "structopt: ${name} is not installed, fetching ${url}")
-    set(system "")
-    if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.25)
-        set(system SYSTEM)
-    endif()
     # These projects ask for CMake versions that CMake 4 no longer takes without this.
     set(CMAKE_POLICY_VERSION_MINIMUM 3.10)
-    set(CMAKE_WARN_DEPRECATED OFF CACHE INTERNAL "")
     FetchContent_Declare(${name} URL "${url}" URL_HASH SHA256=${sha256}
-        DOWNLOAD_EXTRACT_TIMESTAMP FALSE ${system})
+        DOWNLOAD_EXTRACT_TIMESTAMP FALSE)
     FetchContent_MakeAvailable(${name})
+    foreach(target IN LISTS ARGN)
+        get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+        set_target_properties(${target} PROPERTIES
+            INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${folders}")
+    endforeach()
 endfunction()
 
 # xtl and xtensor -----------------------------------------------------------------------------------
@@ -31,11 +32,11 @@ if(NOT TARGET xtensor)
         if(NOT xtl_FOUND)
             structopt_fetch(xtl
                 https://github.com/xtensor-stack/xtl/archive/refs/tags/0.7.7.tar.gz
-                44fb99fbf5e56af5c43619fc8c29aa58e5fad18f3ba6e7d9c55c111b62df1fbb)
+                44fb99fbf5e56af5c43619fc8c29aa58e5fad18f3ba6e7d9c55c111b62df1fbb xtl)
         endif()
         structopt_fetch(xtensor
             https://github.com/xtensor-stack/xtensor/archive/refs/tags/0.25.0.tar.gz
-            32d5d9fd23998c57e746c375a544edf544b74f0a18ad6bc3c38cbba968d5e6c7)
+            32d5d9fd23998c57e746c375a544edf544b74f0a18ad6bc3c38cbba968d5e6c7 xtensor)
     endif()
 endif()
 
@@ -48,7 +49,7 @@ if(NOT TARGET xsimd)
     if(NOT xsimd_FOUND)
         structopt_fetch(xsimd
             https://github.com/xtensor-stack/xsimd/archive/refs/tags/13.2.0.tar.gz
-            edd8cd3d548c185adc70321c53c36df41abe64c1fe2c67bc6d93c3ecda82447a)
+            edd8cd3d548c185adc70321c53c36df41abe64c1fe2c67bc6d93c3ecda82447a xsimd)
     endif()
 endif()
 
@@ -60,7 +61,7 @@ if(NOT TARGET nlohmann_json::nlohmann_json)
         set(JSON_Install ${STRUCTOPT_INSTALL} CACHE INTERNAL "")
         structopt_fetch(nlohmann_json
             https://github.com/nlohmann/json/archive/refs/tags/v3.11.3.tar.gz
-            0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406)
+            0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406 nlohmann_json)
     endif()
 endif()
 
