@@ -201,6 +201,27 @@ TEST_CASE("a callback's copy of network and state goes on bit for bit")
     CHECK(same_history(run.history, copied_run.history));
 }
 
+TEST_CASE("layers with running averages take in every batch of training, none of validation")
+{
+    structopt::random_engine rng(6);
+    auto net = network();
+    const auto& norm = net.layer<1>();
+    std::vector<float> means;
+    auto run = train::start(net, optim::sgd{.rate = 0}, rng);
+    go(net, run, optim::sgd{.rate = 0},
+        train::after_step(
+            [&](auto& at)
+            {
+                means.push_back(at.network.template layer<1>().running_mean(0));
+            }));
+    REQUIRE(means.size() == 48);
+    for (std::size_t i = 1; i < means.size(); ++i)
+    {
+        CHECK(means[i] != means[i - 1]);
+    }
+    CHECK(norm.running_mean(0) == means.back());
+}
+
 TEST_CASE("fit draws one number; more epochs continue where fewer ended")
 {
     structopt::random_engine rng(6);
