@@ -306,45 +306,54 @@ void load_parameter(const safetensors_file& file, const std::string& name, P& pa
     }
 }
 
-/// Throws `format_error` if the extents that a file gave to the tensors of one layer disagree.
+/// The extents of one parameter: of a tensor, or of the matrix of a format of its own.
+template <class P>
+std::vector<index_t> extents_of(const P& parameter)
+{
+    if constexpr (is_tensor<P>)
+    {
+        const auto extents = shape_of(parameter);
+        return {extents.begin(), extents.end()};
+    }
+    else
+    {
+        return {nn::storage_traits<P>::rows(parameter), nn::storage_traits<P>::columns(parameter)};
+    }
+}
+
+/// Lets every layer take its extents from its new parameters. A layer that cannot (without a
+/// `refresh`) must have got the extents it had: `before`, in visiting order.
 template <class L>
-void check_layer(L& layer, const std::string& source, const nn::parameter_name* path)
+void refresh_layers(L& layer, const std::vector<std::vector<index_t>>& before, std::size_t& at,
+    const std::string& source, const nn::parameter_name* path)
 {
     if constexpr (nn::has_parameters<L>)
     {
-        index_t units = -1;
-        const auto demand = [&](const nn::parameter_name& name, index_t found)
-        {
-            if (units >= 0 && found != units)
-            {
-                structopt::detail::raise<format_error>(source + " tensor '" + name.text() + "'",
-                    std::to_string(units) + " units as in the layer's other tensors",
-                    std::to_string(found));
-            }
-            units = found;
-        };
-        std::remove_const_t<L>::parameters(layer,
+        L::parameters(layer,
             [&](std::string_view part, const auto& parameter, nn::role)
             {
-                using P = std::remove_cvref_t<decltype(parameter)>;
-                const nn::parameter_name name(part, path);
-                if constexpr (nn::weight_storage<P>)
+                const auto found = extents_of(parameter);
+                if (!requires { layer.refresh(); } && found != before[at])
                 {
-                    demand(name, nn::storage_traits<P>::rows(parameter));
+                    structopt::detail::raise<format_error>(
+                        source + " tensor '" + nn::parameter_name(part, path).text() + "'",
+                        describe_extents(before[at]) + " (this layer takes no others)",
+                        describe_extents(found));
                 }
-                else if (parameter.size() != 0)
-                {
-                    demand(name, static_cast<index_t>(parameter.size()));
-                }
+                ++at;
             });
+        if constexpr (requires { layer.refresh(); })
+        {
+            layer.refresh();
+        }
     }
     if constexpr (nn::has_children<L>)
     {
-        std::remove_const_t<L>::children(layer,
+        L::children(layer,
             [&](std::string_view part, auto& child)
             {
                 const nn::parameter_name name(part, path);
-                check_layer(child, source, &name);
+                refresh_layers(child, before, at, source, &name);
             });
     }
 }
@@ -435,7 +444,14 @@ void load_state(Network& network, const safetensors_file& file, const load_optio
     report.raise_if_any(file.name(), "the tensors of the network");
     if (options.resize)
     {
-        detail::check_layer(std::as_const(loaded), file.name(), nullptr);
+        std::vector<std::vector<index_t>> before;
+        const auto note = [&](const nn::parameter_name&, const auto& parameter, nn::role)
+        {
+            before.push_back(detail::extents_of(parameter));
+        };
+        nn::detail::visit_all(std::as_const(network), nullptr, note);
+        std::size_t at = 0;
+        detail::refresh_layers(loaded, before, at, file.name(), nullptr);
     }
     network = std::move(loaded);
 }

@@ -234,6 +234,25 @@ public:
         }
     }
 
+    /// Takes the number of features from parameters that came from a file. Throws `format_error` if
+    /// they disagree.
+    void refresh()
+    {
+        const index_t features = size_of(running_mean);
+        const auto fits = [&](const tensor<T, 1>& each)
+        {
+            return size_of(each) == (m_options.affine ? features : 0);
+        };
+        if (features < 1 || size_of(running_var) != features || !fits(weight) || !fits(bias))
+        {
+            structopt::detail::raise<format_error>("batch_norm",
+                "weight, bias, running_mean and running_var of one number per feature",
+                std::to_string(size_of(weight)) + ", " + std::to_string(size_of(bias)) + ", " +
+                    std::to_string(features) + " and " + std::to_string(size_of(running_var)));
+        }
+        m_options.features = features;
+    }
+
     template <class Self, class Visitor>
     static void parameters(Self& self, Visitor&& visit)
     {

@@ -111,6 +111,36 @@ public:
         return m_options;
     }
 
+    /// Takes the numbers of channels from parameters that came from a file; kernel and groups (but
+    /// those of a depthwise convolution) stay. Throws `format_error` if their extents do not fit.
+    void refresh()
+    {
+        const index_t window = m_options.kernel.height * m_options.kernel.width;
+        const index_t rows = storage_traits<storage>::rows(weight);
+        const index_t columns = storage_traits<storage>::columns(weight);
+        const bool depthwise = m_options.groups > 1 && m_options.groups == m_options.in;
+        const index_t groups = depthwise && rows >= 1 ? rows : m_options.groups;
+        bool fits = rows >= 1 && columns >= window && columns % window == 0 && rows % groups == 0;
+        if constexpr (std::same_as<storage, tensor<value_type, 4>>)
+        {
+            const auto extents = shape_of(weight);
+            fits = fits && extents[2] == m_options.kernel.height &&
+                   extents[3] == m_options.kernel.width;
+        }
+        if (!fits || (bias.size() != 0 && size_of(bias) != rows))
+        {
+            structopt::detail::raise<format_error>("conv2d",
+                "a weight of windows of " + std::to_string(window) +
+                    " and a bias of one number per output",
+                "weight " + describe(shape<2>{rows, columns}) + ", bias " +
+                    describe(shape_of(bias)));
+        }
+        m_options.out = rows;
+        m_options.groups = groups;
+        m_options.in = columns / window * groups;
+        m_options.bias = bias.size() != 0;
+    }
+
     index_t inputs() const noexcept
     {
         return m_options.in;

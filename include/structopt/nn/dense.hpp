@@ -64,6 +64,16 @@ public:
         }
     }
 
+    /// Checks parameters that came from a file. Throws `format_error` if their extents disagree.
+    void refresh()
+    {
+        if (bias.size() != 0 && size_of(bias) != outputs())
+        {
+            structopt::detail::raise<format_error>(
+                "dense bias", describe(shape<1>{outputs()}), describe(shape_of(bias)));
+        }
+    }
+
     index_t inputs() const noexcept
     {
         return storage_traits<storage>::columns(weight);

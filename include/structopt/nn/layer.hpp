@@ -27,6 +27,7 @@
 /// | `select_units(i)` | removal of units (passes, with parameters of their own) | unchanged |
 /// | `map_units(i, in)` | new numbering of units (flatten) | unchanged |
 /// | `weight`, `with_weight(storage)` | exchange of the weight's storage | |
+/// | `refresh()` | parameters were replaced by others of other extents (a file): takes the extents from them, throws `format_error` if they disagree | extents are fixed |
 ///
 /// An activation function needs only `value(x)` and `derivative(x, y)`: see `pointwise`.
 #pragma once

@@ -39,6 +39,7 @@
 #include <algorithm>
 #include <concepts>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -198,6 +199,27 @@ struct storage_traits<tensor<T, N>>
         const kernel::epilogue<T> add{.accumulate = true};
         kernel::gemm<T>(rows(gradient), columns(gradient), dy.shape(0), operand(transposed(dy)),
             operand(x), gradient.data(), columns(gradient), add, space.data());
+    }
+
+    /// As one format among others (`any_weight`): a tensor by itself is saved under its own name.
+    template <class Sink>
+    static void save(const storage& s, Sink& sink)
+    {
+        sink.put("values", std::span<const T>(s.data(), s.size()));
+    }
+
+    template <class Source>
+    static storage load(Source& source)
+        requires(N == 2)
+    {
+        const auto values = source.template get<T>("values");
+        const shape<2> extents{source.rows(), source.columns()};
+        if (static_cast<index_t>(values.size()) != count(extents))
+        {
+            structopt::detail::raise<format_error>(source.where(),
+                std::to_string(count(extents)) + " values", std::to_string(values.size()));
+        }
+        return structopt::copy(view<const T, 2>(values.data(), extents));
     }
 
 private:

@@ -1,0 +1,433 @@
+// Trains a small network on real handwritten digits, compresses it in three ways, and proves that
+// the result is smaller: on disk, in memory and in time.
+//
+//   compress_digits [--out DIR] [--data mnist DIR] [--quick]
+//
+// Data: the 1,797 digits of data/digits8x8.csv.gz, or MNIST's four files in DIR. The test set (the
+// last 449 digits; MNIST's 10,000) is looked at once, at the end: every choice on the way, from
+// the epoch to stop at to the share of weights to remove, is made on a validation split of the rest.
+
+#include <structopt/compress.hpp>
+#include <structopt/io.hpp>
+#include <structopt/nn.hpp>
+#include <structopt/optim.hpp>
+#include <structopt/prune.hpp>
+#include <structopt/quantize/model.hpp>
+#include <structopt/schedule.hpp>
+#include <structopt/sparse/model.hpp>
+#include <structopt/train.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace structopt;
+
+namespace
+{
+
+struct settings
+{
+    std::string out = "report";
+    std::string mnist; // folder of its four files; empty: the embedded digits
+    bool quick = false;
+};
+
+struct samples
+{
+    tensor<float, 4> x; // [n, 1, side, side]
+    std::vector<std::int32_t> labels;
+};
+
+/// Images with their labels, moved by up to one pixel in every direction whenever they are taken for
+/// training. A dataset of one's own is a struct with these members.
+struct shifted
+{
+    using batch_type = train::batch<float, 4, std::vector<std::int32_t>>;
+
+    const samples* from;
+
+    index_t size() const
+    {
+        return shape_of(from->x)[0];
+    }
+
+    void gather(std::span<const index_t> rows, batch_type& into) const
+    {
+        into.x = nn::take_rows(from->x, rows);
+        into.target.clear();
+        for (const index_t row : rows)
+        {
+            into.target.push_back(from->labels[static_cast<std::size_t>(row)]);
+        }
+    }
+
+    void gather(std::span<const index_t> rows, batch_type& into, random_engine& rng) const
+    {
+        gather(rows, into);
+        const index_t side = shape_of(from->x)[2];
+        for (index_t i = 0; i < static_cast<index_t>(rows.size()); ++i)
+        {
+            const float* const image =
+                from->x.data() + rows[static_cast<std::size_t>(i)] * side * side;
+            const index_t down = uniform_index(rng, 3) - 1;
+            const index_t right = uniform_index(rng, 3) - 1;
+            for (index_t y = 0; y < side; ++y)
+            {
+                for (index_t x = 0; x < side; ++x)
+                {
+                    const index_t row = y - down;
+                    const index_t column = x - right;
+                    const bool inside = row >= 0 && row < side && column >= 0 && column < side;
+                    into.x(i, 0, y, x) = inside ? image[row * side + column] : 0.0f;
+                }
+            }
+        }
+    }
+};
+
+struct dataset
+{
+    std::string name;
+    samples train;
+    samples validation;
+    samples test;
+    index_t epochs;
+};
+
+auto as_data(const samples& s)
+{
+    return train::labelled(s.x, s.labels);
+}
+
+samples take(const samples& all, const std::vector<index_t>& rows)
+{
+    samples part;
+    part.x = nn::take_rows(all.x, rows);
+    for (const index_t row : rows)
+    {
+        part.labels.push_back(all.labels[static_cast<std::size_t>(row)]);
+    }
+    return part;
+}
+
+std::vector<index_t> numbers(index_t first, index_t last)
+{
+    std::vector<index_t> list;
+    for (index_t i = first; i < last; ++i)
+    {
+        list.push_back(i);
+    }
+    return list;
+}
+
+/// Divides what is not the test set: the last samples validate. Both sets are in the order of their
+/// writers, and the test set's writers are others than the rest's; a validation set of other writers
+/// than the training set's tells what to expect there, a random one is too hopeful.
+void divide(dataset& data, const samples& rest, index_t validation)
+{
+    const index_t n = shape_of(rest.x)[0];
+    data.train = take(rest, numbers(0, n - validation));
+    data.validation = take(rest, numbers(n - validation, n));
+}
+
+dataset load_digits()
+{
+    const auto table =
+        io::read_csv<float>(std::string(STRUCTOPT_EXAMPLE_DATA) + "/digits8x8.csv.gz");
+    const index_t n = shape_of(table)[0];
+    samples all;
+    all.x = make_tensor<float>(shape<4>{n, 1, 8, 8});
+    for (index_t i = 0; i < n; ++i)
+    {
+        for (index_t j = 0; j < 64; ++j)
+        {
+            all.x.data()[i * 64 + j] = table(i, j) / 16;
+        }
+        all.labels.push_back(static_cast<std::int32_t>(table(i, 64)));
+    }
+    dataset data{.name = "digits8x8",
+        .train = {},
+        .validation = {},
+        .test = {},
+
+        .epochs = 60};
+    data.test = take(all, numbers(1348, n));
+    divide(data, take(all, numbers(0, 1348)), 270);
+    return data;
+}
+
+samples load_idx(const std::string& folder, const std::string& prefix)
+{
+    const auto images =
+        io::read_idx<std::uint8_t, 3>(folder + "/" + prefix + "-images-idx3-ubyte.gz");
+    const auto labels =
+        io::read_idx<std::uint8_t, 1>(folder + "/" + prefix + "-labels-idx1-ubyte.gz");
+    samples all;
+    all.x = make_tensor<float>(shape<4>{shape_of(images)[0], 1, 28, 28});
+    for (index_t i = 0; i < size_of(images); ++i)
+    {
+        all.x.data()[i] = static_cast<float>(images.data()[i]) / 255;
+    }
+    all.labels.assign(labels.begin(), labels.end());
+    return all;
+}
+
+dataset load_mnist(const std::string& folder)
+{
+    dataset data{.name = "mnist",
+        .train = {},
+        .validation = {},
+        .test = {},
+
+        .epochs = 5};
+    data.test = load_idx(folder, "t10k");
+    divide(data, load_idx(folder, "train"), 5000);
+    return data;
+}
+
+/// Two convolutions with pooling, then two dense layers; `widths` are the units of the first three.
+auto make_network(index_t side, const std::array<index_t, 3>& widths, random_engine& rng)
+{
+    const index_t positions = (side / 4) * (side / 4);
+    return nn::sequential{nn::conv2d{{.in = 1, .out = widths[0], .kernel = 3, .padding = 1}, rng},
+        nn::relu{}, nn::max_pool2d{{.kernel = 2}},
+        nn::conv2d{{.in = widths[0], .out = widths[1], .kernel = 3, .padding = 1}, rng}, nn::relu{},
+        nn::max_pool2d{{.kernel = 2}}, nn::flatten{},
+        nn::dense{{.in = widths[1] * positions, .out = widths[2]}, rng}, nn::relu{},
+        nn::dense{{.in = widths[2], .out = 10}, rng}};
+}
+
+template <class Network>
+double accuracy(const Network& network, const samples& s)
+{
+    train::accuracy metric;
+    return train::evaluate(network, as_data(s), metric)[0];
+}
+
+/// Adam with decoupled weight decay, and a cosine from `rate` to zero.
+template <class Network, class Data, class... Callbacks>
+void fit(Network& network, const Data& data, index_t epochs, double rate, random_engine& rng,
+    Callbacks&&... callbacks)
+{
+    const index_t batches = (data.size() + 63) / 64;
+    train::fit(network, data, nn::cross_entropy{}, optim::adamw{.rate = rate, .weight_decay = 0.02},
+        {.epochs = epochs, .batch = 64}, rng,
+        train::per_batch(schedule::cosine_decay{.rate = rate, .steps = epochs * batches}),
+        callbacks...);
+}
+
+/// The dense network with `share` of its weights zero: gradually pruned, then fine-tuned.
+template <class Network, class Data>
+Network pruned(Network network, double share, const Data& data, index_t epochs, random_engine& rng)
+{
+    const index_t steps = epochs * ((data.size() + 63) / 64);
+    prune::gradual sparser{
+        schedule::cubic_sparsity{.target = share, .begin = 0, .end = steps / 2, .frequency = 4},
+        prune::magnitude{}, prune::scope::global};
+    fit(network, data, epochs, 2e-3, rng, sparser);
+    return network;
+}
+
+/// The dense network with fewer units: removed in three rounds, each followed by fine-tuning.
+template <class Network, class Data>
+Network narrowed(
+    Network network, double share, const Data& data, index_t epochs, random_engine& rng)
+{
+    const shape<4> sample = shape_of(data.from->x);
+    constexpr int rounds = 3;
+    const double each = 1 - std::pow(1 - share, 1.0 / rounds);
+    for (int round = 1; round <= rounds; ++round)
+    {
+        const auto kept =
+            prune::choose_units(network, sample, prune::magnitude{}, {.sparsity = each});
+        network = prune::compact(network, sample, kept);
+        fit(network, data, round == rounds ? epochs : epochs / 3, 2e-3, rng);
+    }
+    return network;
+}
+
+/// int8 weights, dense or sparse, whichever is smaller in each layer.
+template <class Network>
+auto to_int8(const Network& network)
+{
+    return nn::convert_smallest<quantize::int8_matrix, quantize::sparse_int8<std::uint8_t>,
+        quantize::sparse_int8<std::uint16_t>>(network);
+}
+
+/// Float weights, dense or sparse, whichever is smaller in each layer.
+template <class Network>
+auto to_sparse(const Network& network)
+{
+    return nn::convert_smallest<tensor<float, 2>, sparse::csr<float, std::uint8_t>,
+        sparse::csr<float, std::uint16_t>>(network);
+}
+
+/// Goes through the shares, gentle ones first, while the network loses at most half a point of
+/// validation accuracy in int8; the last that passed, or the first.
+template <class Network, class Make>
+Network strongest(const char* what, const std::vector<double>& shares, double reference,
+    const samples& validation, const Make& make)
+{
+    Network best = make(shares.front());
+    for (std::size_t i = 0; i < shares.size(); ++i)
+    {
+        Network candidate = i == 0 ? best : make(shares[i]);
+        const double reached = accuracy(to_int8(candidate), validation);
+        std::printf(
+            "  %s %.0f %%: validation accuracy %.2f %%\n", what, 100 * shares[i], 100 * reached);
+        if (reached < reference - 0.005)
+        {
+            break;
+        }
+        best = std::move(candidate);
+    }
+    return best;
+}
+
+/// Saves a network, loads it into another one of the same type (extents come from the file) and
+/// compares all outputs.
+template <class Network>
+void check_reload(
+    const Network& network, Network other, const std::string& path, const samples& test)
+{
+    io::save_state(network, path);
+    io::load_state(other, path, {.resize = true});
+    if (other(test.x) != network(test.x))
+    {
+        throw format_error(path, "a network equal bit for bit to the saved one", "another");
+    }
+}
+
+void write(const std::string& path, const std::string& text)
+{
+    std::ofstream file(path);
+    file << text;
+    if (!file.flush())
+    {
+        throw format_error(path, "a writable file", "an error while writing");
+    }
+}
+
+int run(const settings& how)
+{
+    const auto start = std::chrono::steady_clock::now();
+    random_engine rng(7);
+    const dataset data = how.mnist.empty() ? load_digits() : load_mnist(how.mnist);
+    const index_t epochs = how.quick ? std::max<index_t>(2, data.epochs / 20) : data.epochs;
+    const shape<4> sample = shape_of(data.train.x);
+    const index_t side = sample[2];
+    std::printf("%s: %td samples for training, %td for validation, %td for the test\n",
+        data.name.c_str(), shape_of(data.train.x)[0], shape_of(data.validation.x)[0],
+        shape_of(data.test.x)[0]);
+
+    const shifted lessons{&data.train};
+    auto dense = make_network(side, {16, 32, 96}, rng);
+    using network = decltype(dense);
+    fit(dense, lessons, epochs, 3e-3, rng);
+    const double reference = accuracy(dense, data.validation);
+    std::printf("  dense: validation accuracy %.2f %%\n", 100 * reference);
+
+    const auto thin = strongest<network>("pruned", {0.80, 0.90, 0.95}, reference, data.validation,
+        [&](double share)
+        {
+            return pruned(dense, share, lessons, epochs, rng);
+        });
+    const auto narrow =
+        strongest<network>("units removed", {0.55, 0.60, 0.65, 0.70}, reference, data.validation,
+            [&](double share)
+            {
+                return narrowed(dense, share, lessons, epochs, rng);
+            });
+    const auto sparse = to_sparse(thin);
+    const auto sparse_int8 = to_int8(thin);
+    const auto narrow_int8 = to_int8(narrow);
+
+    // The fair opponent: a dense network as small as the best compressed one, trained from scratch
+    // for as long as the compressed one in all.
+    const bool thin_wins = io::state_bytes(sparse_int8) <= io::state_bytes(narrow_int8);
+    const std::size_t budget = std::min(io::state_bytes(sparse_int8), io::state_bytes(narrow_int8));
+    std::array<index_t, 3> widths{16, 32, 96};
+    for (index_t part = 95; part > 0 && io::state_bytes(make_network(side, widths, rng)) > budget;
+         --part)
+    {
+        widths = {std::max<index_t>(1, 16 * part / 96), std::max<index_t>(1, 32 * part / 96), part};
+    }
+    auto small = make_network(side, widths, rng);
+    fit(small, lessons, 2 * epochs, 3e-3, rng);
+
+    // The test set is read here, once.
+    std::vector<compress::report> variants;
+    const auto fresh = make_network(side, {4, 4, 4}, rng);
+    const auto add = [&](const char* name, const auto& net, const auto& other)
+    {
+        check_reload(net, other, how.out + "/" + name + ".safetensors", data.test);
+        variants.push_back(compress::measure(net, sample, name, accuracy(net, data.test)));
+    };
+    add("dense", dense, fresh);
+    add("pruned", sparse, to_sparse(fresh));
+    add("pruned_int8", sparse_int8, to_int8(fresh));
+    add("narrow_int8", narrow_int8, to_int8(fresh));
+    add("small_dense", small, fresh);
+
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    write(how.out + "/report.json", "{\"dataset\": \"" + data.name +
+                                        "\", \"seconds\": " + std::to_string(seconds) +
+                                        ", \"variants\": " + compress::to_json(variants) + "}\n");
+    write(how.out + "/tradeoff.svg",
+        compress::to_svg(variants, {.title = "Accuracy against size: " + data.name}));
+    std::printf("\n%s\nthe best variant, %s, layer by layer:\n\n%s\n",
+        compress::to_table(variants).c_str(), variants[thin_wins ? 2 : 3].name.c_str(),
+        compress::to_layer_table(variants[thin_wins ? 2 : 3]).c_str());
+    std::printf(
+        "%.1f s; report.json, tradeoff.svg and the models (reloaded, bit-equal) are in %s\n",
+        seconds, how.out.c_str());
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    settings how;
+    for (int i = 1; i < argc; ++i)
+    {
+        const std::string argument = argv[i];
+        if (argument == "--quick")
+        {
+            how.quick = true;
+        }
+        else if (argument == "--out" && i + 1 < argc)
+        {
+            how.out = argv[++i];
+        }
+        else if (argument == "--data" && i + 2 < argc && std::string(argv[i + 1]) == "mnist")
+        {
+            how.mnist = argv[i + 2];
+            i += 2;
+        }
+        else
+        {
+            std::fprintf(stderr, "usage: %s [--out DIR] [--data mnist DIR] [--quick]\n", argv[0]);
+            return 2;
+        }
+    }
+    try
+    {
+        std::filesystem::create_directories(how.out);
+        return run(how);
+    }
+    catch (const std::exception& e)
+    {
+        std::fprintf(stderr, "%s: %s\n", argv[0], e.what());
+        return 1;
+    }
+}

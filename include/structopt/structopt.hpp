@@ -1,0 +1,17 @@
+/// @file
+/// Everything. Programs that care for compile time include what they use.
+#pragma once
+
+#include <structopt/compress.hpp>
+#include <structopt/core.hpp>
+#include <structopt/io.hpp>
+#include <structopt/nn.hpp>
+#include <structopt/optim.hpp>
+#include <structopt/prune.hpp>
+#include <structopt/quantize.hpp>
+#include <structopt/quantize/model.hpp>
+#include <structopt/schedule.hpp>
+#include <structopt/sparse.hpp>
+#include <structopt/sparse/model.hpp>
+#include <structopt/train.hpp>
+#include <structopt/version.hpp>
