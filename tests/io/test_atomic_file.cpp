@@ -160,6 +160,17 @@ TEST_CASE("atomic_file: a write that fails half-way leaves the old file and noth
     check_parts(message, {path.c_str(), "to write the whole file", "File too large"});
     CHECK(support::slurp(path) == before);
     CHECK(folder.count() == 1);
+
+    // The object is still there, its temporary file is not.
+    io::atomic_file file(path);
+    CHECK(folder.count() == 2);
+    {
+        const file_size_limit limit(1u << 16);
+        CHECK_THROWS_AS(file.write(support::bytes(1u << 17)), file_error);
+    }
+    CHECK(folder.count() == 1);
+    CHECK(support::slurp(path) == before);
+
     large.write(path);
     CHECK(support::slurp(path).size() == 400000 + 8 + 64);
 }
