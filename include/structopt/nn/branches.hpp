@@ -24,20 +24,18 @@ constexpr std::size_t common_rank(std::size_t first, std::size_t second) noexcep
     return first != 0 ? first : second;
 }
 
-template <class First, class Second>
-constexpr bool ranks_agree() noexcept
+constexpr bool ranks_differ(std::size_t first, std::size_t second) noexcept
 {
-    constexpr auto differ = [](std::size_t a, std::size_t b)
-    {
-        return a != 0 && b != 0 && a != b;
-    };
-    if constexpr (differ(declared_input_rank<First>(), declared_input_rank<Second>()) ||
-                  differ(declared_output_rank<First>(), declared_output_rank<Second>()))
-    {
-        return ranks_differ_of_branches<First, Second>::value;
-    }
-    return true;
+    return first != 0 && second != 0 && first != second;
 }
+
+/// An incomplete type if the ranks differ: `sizeof` is the check, and one line of error.
+template <class First, class Second>
+using checked_branches =
+    std::conditional_t<ranks_differ(declared_input_rank<First>(), declared_input_rank<Second>()) ||
+                           ranks_differ(
+                               declared_output_rank<First>(), declared_output_rank<Second>()),
+        ranks_differ_of_branches<First, Second>, std::true_type>;
 
 /// What training keeps of two branches: of each its own cache, its output and the gradient of it,
 /// and the gradient of the input through the second.

@@ -23,7 +23,7 @@ namespace nn
 template <class First, class Second>
 class concat
 {
-    static_assert(detail::ranks_agree<First, Second>());
+    static_assert(sizeof(detail::checked_branches<First, Second>) > 0);
 
 public:
     static constexpr std::string_view name = "concat";

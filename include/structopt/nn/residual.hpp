@@ -23,7 +23,7 @@ namespace nn
 template <class Branch, class Shortcut = identity>
 class residual
 {
-    static_assert(detail::ranks_agree<Branch, Shortcut>());
+    static_assert(sizeof(detail::checked_branches<Branch, Shortcut>) > 0);
 
     static constexpr bool adds_input = std::is_same_v<Shortcut, identity>;
 
