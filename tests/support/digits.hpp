@@ -13,6 +13,13 @@
 namespace support
 {
 
+/// Whether the digits can be read: they are compressed.
+#ifdef STRUCTOPT_HAS_ZLIB
+inline constexpr bool digits_readable = true;
+#else
+inline constexpr bool digits_readable = false;
+#endif
+
 template <class T>
 struct samples
 {

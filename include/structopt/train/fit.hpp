@@ -73,9 +73,23 @@ template <class Net, class ScheduleState, dataset Data, class Loss, optim::optim
 void resume(Net& network, run_state<Net, ScheduleState>& run, const Data& data, const Loss& loss,
     const O& optimizer, const options& how, Extras&&... extras)
 {
-    detail::loop<Net, ScheduleState, Data, Loss, O, std::remove_reference_t<Extras>...>(
-        network, run, data, loss, optimizer, how, extras...)
-        .run();
+    using check =
+        detail::call_check<Net, ScheduleState, Data, Loss, std::remove_reference_t<Extras>...>;
+    static_assert(check::extras,
+        "an argument of train::fit is none of: per_batch or per_epoch of a schedule, regularizer, "
+        "clip, constraint, validate_on, metric, early_stopping, callback (not const)");
+    static_assert(check::loss,
+        "this loss does not compare the network's output with the targets of this dataset");
+    static_assert(check::rates, "train::fit takes one learning-rate schedule");
+    static_assert(check::stops, "train::fit takes one early_stopping");
+    static_assert(
+        check::metrics, "metrics are measured on validation sets: add train::validate_on(data)");
+    if constexpr (check::all)
+    {
+        detail::loop<Net, ScheduleState, Data, Loss, O, std::remove_reference_t<Extras>...>(
+            network, run, data, loss, optimizer, how, extras...)
+            .run();
+    }
 }
 
 template <class Net, dataset Data, class Loss, optim::optimizer O, class... Extras>

@@ -16,6 +16,30 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace train::detail
 {
 
+template <class... Kinds>
+constexpr int number_of(Kinds... kinds) noexcept
+{
+    return (0 + ... + static_cast<int>(kinds));
+}
+
+/// What a call of `train::fit` is asked at compile time, before its inside is compiled, so that the
+/// compiler says one thing only.
+template <class Net, class ScheduleState, class Data, class Loss, class... Extras>
+struct call_check
+{
+    using batch_type = typename Data::batch_type;
+    using target_type = std::remove_cvref_t<decltype(std::declval<batch_type&>().target)>;
+
+    static constexpr bool extras = (is_extra<Extras, context<Net, ScheduleState>> && ...);
+    static constexpr bool loss = nn::loss_function<Loss, target_type,
+        typename batch_type::value_type, nn::output_rank<Net, batch_type::rank>>;
+    static constexpr bool rates = number_of(is_rate<std::remove_const_t<Extras>>...) <= 1;
+    static constexpr bool stops = number_of(is_stopping<std::remove_const_t<Extras>>...) <= 1;
+    static constexpr bool metrics = number_of(is_validation<std::remove_const_t<Extras>>...) > 0 ||
+                                    number_of(metric<std::remove_const_t<Extras>>...) == 0;
+    static constexpr bool all = extras && loss && rates && stops && metrics;
+};
+
 /// Everything one call of `train::resume` works with. `Extras` are the types as passed, without
 /// references.
 template <class Net, class ScheduleState, class Data, class Loss, class O, class... Extras>
@@ -24,28 +48,8 @@ class loop
     using context_type = context<Net, ScheduleState>;
     using batch_type = typename Data::batch_type;
     using T = typename batch_type::value_type;
-    using target_type = std::remove_cvref_t<decltype(std::declval<batch_type&>().target)>;
     static constexpr std::size_t rank = batch_type::rank;
     static constexpr std::size_t out_rank = nn::output_rank<Net, rank>;
-
-    template <class... Kinds>
-    static constexpr int number(Kinds... kinds) noexcept
-    {
-        return (0 + ... + static_cast<int>(kinds));
-    }
-
-    static_assert((is_extra<Extras, context_type> && ...),
-        "an argument of train::fit is none of: per_batch or per_epoch of a schedule, regularizer, "
-        "clip, constraint, validate_on, metric, early_stopping, callback (not const)");
-    static_assert(nn::loss_function<Loss, target_type, T, out_rank>,
-        "this loss does not compare the network's output with the targets of this dataset");
-    static_assert(number(is_rate<std::remove_const_t<Extras>>...) <= 1,
-        "train::fit takes one learning-rate schedule");
-    static_assert(number(is_stopping<std::remove_const_t<Extras>>...) <= 1,
-        "train::fit takes one early_stopping");
-    static_assert(number(is_validation<std::remove_const_t<Extras>>...) > 0 ||
-                      number(metric<std::remove_const_t<Extras>>...) == 0,
-        "metrics are measured on validation sets: add train::validate_on(data)");
 
 public:
     loop(Net& network, run_state<Net, ScheduleState>& run, const Data& data, const Loss& loss,

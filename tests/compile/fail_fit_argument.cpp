@@ -1,0 +1,16 @@
+// expect: an argument of train::fit is none of
+// A schedule is wrapped in per_batch or per_epoch; by itself it is no argument of fit.
+#include <structopt/nn/dense.hpp>
+#include <structopt/nn/loss.hpp>
+#include <structopt/nn/sequential.hpp>
+#include <structopt/optim/sgd.hpp>
+#include <structopt/schedule/constant.hpp>
+#include <structopt/train.hpp>
+
+using namespace structopt;
+
+void train_it(nn::sequential<nn::dense<float>>& net, const train::labelled<float, 2>& data,
+    random_engine& rng)
+{
+    train::fit(net, data, nn::cross_entropy{}, optim::sgd{}, {}, rng, schedule::constant{});
+}

@@ -1,0 +1,16 @@
+// expect: add train::validate_on
+// Metrics need data to be measured on.
+#include <structopt/nn/dense.hpp>
+#include <structopt/nn/loss.hpp>
+#include <structopt/nn/sequential.hpp>
+#include <structopt/optim/sgd.hpp>
+#include <structopt/schedule/constant.hpp>
+#include <structopt/train.hpp>
+
+using namespace structopt;
+
+void train_it(nn::sequential<nn::dense<float>>& net, const train::labelled<float, 2>& data,
+    random_engine& rng)
+{
+    train::fit(net, data, nn::cross_entropy{}, optim::sgd{}, {}, rng, train::accuracy{});
+}
