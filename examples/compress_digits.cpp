@@ -5,10 +5,12 @@
 //
 // Data: the 1,797 digits of data/digits8x8.csv.gz, or MNIST's four files in DIR. The test set (the
 // last 449 digits; MNIST's 10,000) is looked at once, at the end: every choice on the way, from
-// the epoch to stop at to the share of weights to remove, is made on a validation split of the rest.
+// how much to train to the share of weights to remove, is made on a validation split of the rest.
+
+#include "data.hpp"
 
 #include <structopt/compress.hpp>
-#include <structopt/io.hpp>
+#include <structopt/io/state.hpp>
 #include <structopt/nn.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>
@@ -25,6 +27,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -46,13 +49,18 @@ struct samples
     std::vector<std::int32_t> labels;
 };
 
-/// Images with their labels, moved by up to one pixel in every direction whenever they are taken for
-/// training. A dataset of one's own is a struct with these members.
+/// What the dense network says: the teacher of the smaller ones.
+using opinion = std::function<tensor<float, 2>(const tensor<float, 4>&)>;
+
+/// Images, moved by up to one pixel in every direction whenever they are taken for training, with
+/// what a network is to say about them: the label, or half of that and half of the teacher's
+/// opinion. A dataset of one's own is a struct with these members.
 struct shifted
 {
-    using batch_type = train::batch<float, 4, std::vector<std::int32_t>>;
+    using batch_type = train::batch<float, 4, tensor<float, 2>>;
 
     const samples* from;
+    opinion teacher = {};
 
     index_t size() const
     {
@@ -62,16 +70,12 @@ struct shifted
     void gather(std::span<const index_t> rows, batch_type& into) const
     {
         into.x = nn::take_rows(from->x, rows);
-        into.target.clear();
-        for (const index_t row : rows)
-        {
-            into.target.push_back(from->labels[static_cast<std::size_t>(row)]);
-        }
+        set_targets(rows, into);
     }
 
     void gather(std::span<const index_t> rows, batch_type& into, random_engine& rng) const
     {
-        gather(rows, into);
+        into.x = nn::take_rows(from->x, rows);
         const index_t side = shape_of(from->x)[2];
         for (index_t i = 0; i < static_cast<index_t>(rows.size()); ++i)
         {
@@ -90,12 +94,36 @@ struct shifted
                 }
             }
         }
+        set_targets(rows, into);
+    }
+
+private:
+    void set_targets(std::span<const index_t> rows, batch_type& into) const
+    {
+        const auto n = static_cast<index_t>(rows.size());
+        into.target = structopt::zeros<float>(shape<2>{n, 10});
+        if (teacher)
+        {
+            into.target = nn::forward(nn::softmax{}, teacher(into.x));
+        }
+        const float weight = teacher ? 0.5f : 1.0f;
+        for (index_t i = 0; i < n; ++i)
+        {
+            for (index_t c = 0; c < 10; ++c)
+            {
+                into.target(i, c) *= 1 - weight;
+            }
+            into.target(
+                i, from->labels[static_cast<std::size_t>(rows[static_cast<std::size_t>(i)])]) +=
+                weight;
+        }
     }
 };
 
 struct dataset
 {
     std::string name;
+    samples rest; ///< all but the test set: training and validation
     samples train;
     samples validation;
     samples test;
@@ -131,66 +159,39 @@ std::vector<index_t> numbers(index_t first, index_t last)
 /// Divides what is not the test set: the last samples validate. Both sets are in the order of their
 /// writers, and the test set's writers are others than the rest's; a validation set of other writers
 /// than the training set's tells what to expect there, a random one is too hopeful.
-void divide(dataset& data, const samples& rest, index_t validation)
+void divide(dataset& set, index_t validation)
 {
-    const index_t n = shape_of(rest.x)[0];
-    data.train = take(rest, numbers(0, n - validation));
-    data.validation = take(rest, numbers(n - validation, n));
+    const index_t n = shape_of(set.rest.x)[0];
+    set.train = take(set.rest, numbers(0, n - validation));
+    set.validation = take(set.rest, numbers(n - validation, n));
+}
+
+samples as_images(const data::samples& rows, index_t side)
+{
+    const shape<4> extents{shape_of(rows.x)[0], 1, side, side};
+    return {structopt::copy(as_view(rows.x).reshaped(extents)), rows.labels};
 }
 
 dataset load_digits()
 {
-    const auto table =
-        io::read_csv<float>(std::string(STRUCTOPT_EXAMPLE_DATA) + "/digits8x8.csv.gz");
-    const index_t n = shape_of(table)[0];
-    samples all;
-    all.x = make_tensor<float>(shape<4>{n, 1, 8, 8});
-    for (index_t i = 0; i < n; ++i)
-    {
-        for (index_t j = 0; j < 64; ++j)
-        {
-            all.x.data()[i * 64 + j] = table(i, j) / 16;
-        }
-        all.labels.push_back(static_cast<std::int32_t>(table(i, 64)));
-    }
-    dataset data{.name = "digits8x8",
-        .train = {},
-        .validation = {},
-        .test = {},
-
-        .epochs = 60};
-    data.test = take(all, numbers(1348, n));
-    divide(data, take(all, numbers(0, 1348)), 270);
-    return data;
-}
-
-samples load_idx(const std::string& folder, const std::string& prefix)
-{
-    const auto images =
-        io::read_idx<std::uint8_t, 3>(folder + "/" + prefix + "-images-idx3-ubyte.gz");
-    const auto labels =
-        io::read_idx<std::uint8_t, 1>(folder + "/" + prefix + "-labels-idx1-ubyte.gz");
-    samples all;
-    all.x = make_tensor<float>(shape<4>{shape_of(images)[0], 1, 28, 28});
-    for (index_t i = 0; i < size_of(images); ++i)
-    {
-        all.x.data()[i] = static_cast<float>(images.data()[i]) / 255;
-    }
-    all.labels.assign(labels.begin(), labels.end());
-    return all;
+    const samples all = as_images(data::digits(STRUCTOPT_EXAMPLE_DATA), 8);
+    const index_t n = shape_of(all.x)[0];
+    dataset set{
+        .name = "digits8x8", .rest = {}, .train = {}, .validation = {}, .test = {}, .epochs = 60};
+    set.test = take(all, numbers(1348, n));
+    set.rest = take(all, numbers(0, 1348));
+    divide(set, 270);
+    return set;
 }
 
 dataset load_mnist(const std::string& folder)
 {
-    dataset data{.name = "mnist",
-        .train = {},
-        .validation = {},
-        .test = {},
-
-        .epochs = 5};
-    data.test = load_idx(folder, "t10k");
-    divide(data, load_idx(folder, "train"), 5000);
-    return data;
+    dataset set{
+        .name = "mnist", .rest = {}, .train = {}, .validation = {}, .test = {}, .epochs = 5};
+    set.test = as_images(data::mnist(folder, "t10k"), 28);
+    set.rest = as_images(data::mnist(folder, "train"), 28);
+    divide(set, 5000);
+    return set;
 }
 
 /// Two convolutions with pooling, then two dense layers; `widths` are the units of the first three.
@@ -270,26 +271,27 @@ auto to_sparse(const Network& network)
         sparse::csr<float, std::uint16_t>>(network);
 }
 
-/// Goes through the shares, gentle ones first, while the network loses at most half a point of
-/// validation accuracy in int8; the last that passed, or the first.
-template <class Network, class Make>
-Network strongest(const char* what, const std::vector<double>& shares, double reference,
+/// Goes through the shares, gentle ones first, while a network made with them loses at most half a
+/// point of validation accuracy, in int8, against the best seen so far; the last share that passed,
+/// or the first.
+template <class Make>
+double strongest(const char* what, const std::vector<double>& shares, double reference,
     const samples& validation, const Make& make)
 {
-    Network best = make(shares.front());
-    for (std::size_t i = 0; i < shares.size(); ++i)
+    double chosen = shares.front();
+    for (const double share : shares)
     {
-        Network candidate = i == 0 ? best : make(shares[i]);
-        const double reached = accuracy(to_int8(candidate), validation);
+        const double reached = accuracy(to_int8(make(share)), validation);
         std::printf(
-            "  %s %.0f %%: validation accuracy %.2f %%\n", what, 100 * shares[i], 100 * reached);
+            "  %s %.0f %%: validation accuracy %.2f %%\n", what, 100 * share, 100 * reached);
         if (reached < reference - 0.005)
         {
             break;
         }
-        best = std::move(candidate);
+        chosen = share;
+        reference = std::max(reference, reached);
     }
-    return best;
+    return chosen;
 }
 
 /// Saves a network, loads it into another one of the same type (extents come from the file) and
@@ -320,32 +322,41 @@ int run(const settings& how)
 {
     const auto start = std::chrono::steady_clock::now();
     random_engine rng(7);
-    const dataset data = how.mnist.empty() ? load_digits() : load_mnist(how.mnist);
-    const index_t epochs = how.quick ? std::max<index_t>(2, data.epochs / 20) : data.epochs;
-    const shape<4> sample = shape_of(data.train.x);
+    const dataset set = how.mnist.empty() ? load_digits() : load_mnist(how.mnist);
+    const index_t epochs = how.quick ? std::max<index_t>(2, set.epochs / 20) : set.epochs;
+    const shape<4> sample = shape_of(set.train.x);
     const index_t side = sample[2];
     std::printf("%s: %td samples for training, %td for validation, %td for the test\n",
-        data.name.c_str(), shape_of(data.train.x)[0], shape_of(data.validation.x)[0],
-        shape_of(data.test.x)[0]);
+        set.name.c_str(), shape_of(set.train.x)[0], shape_of(set.validation.x)[0],
+        shape_of(set.test.x)[0]);
 
-    const shifted lessons{&data.train};
-    auto dense = make_network(side, {16, 32, 96}, rng);
-    using network = decltype(dense);
-    fit(dense, lessons, epochs, 3e-3, rng);
-    const double reference = accuracy(dense, data.validation);
+    // Choices: on networks that have not seen the validation samples.
+    const std::array<index_t, 3> full{16, 32, 96};
+    auto trial = make_network(side, full, rng);
+    fit(trial, shifted{&set.train}, epochs, 3e-3, rng);
+    const double reference = accuracy(trial, set.validation);
     std::printf("  dense: validation accuracy %.2f %%\n", 100 * reference);
-
-    const auto thin = strongest<network>("pruned", {0.80, 0.90, 0.95}, reference, data.validation,
+    const shifted trial_lessons{&set.train, trial};
+    const double zeros = strongest("pruned", {0.80, 0.90, 0.95}, reference, set.validation,
         [&](double share)
         {
-            return pruned(dense, share, lessons, epochs, rng);
+            return pruned(trial, share, trial_lessons, epochs, rng);
         });
-    const auto narrow =
-        strongest<network>("units removed", {0.55, 0.60, 0.65, 0.70}, reference, data.validation,
+    const double removed =
+        strongest("units removed", {0.55, 0.60, 0.65, 0.70}, reference, set.validation,
             [&](double share)
             {
-                return narrowed(dense, share, lessons, epochs, rng);
+                return narrowed(trial, share, trial_lessons, epochs, rng);
             });
+    std::printf("chosen: %.0f %% of the weights, %.0f %% of the units; now with all %td samples\n",
+        100 * zeros, 100 * removed, shape_of(set.rest.x)[0]);
+
+    // The networks themselves: from all samples but the test set's.
+    auto dense = make_network(side, full, rng);
+    fit(dense, shifted{&set.rest}, epochs, 3e-3, rng);
+    const shifted lessons{&set.rest, dense};
+    const auto thin = pruned(dense, zeros, lessons, epochs, rng);
+    const auto narrow = narrowed(dense, removed, lessons, epochs, rng);
     const auto sparse = to_sparse(thin);
     const auto sparse_int8 = to_int8(thin);
     const auto narrow_int8 = to_int8(narrow);
@@ -354,7 +365,7 @@ int run(const settings& how)
     // for as long as the compressed one in all.
     const bool thin_wins = io::state_bytes(sparse_int8) <= io::state_bytes(narrow_int8);
     const std::size_t budget = std::min(io::state_bytes(sparse_int8), io::state_bytes(narrow_int8));
-    std::array<index_t, 3> widths{16, 32, 96};
+    std::array<index_t, 3> widths = full;
     for (index_t part = 95; part > 0 && io::state_bytes(make_network(side, widths, rng)) > budget;
          --part)
     {
@@ -368,8 +379,8 @@ int run(const settings& how)
     const auto fresh = make_network(side, {4, 4, 4}, rng);
     const auto add = [&](const char* name, const auto& net, const auto& other)
     {
-        check_reload(net, other, how.out + "/" + name + ".safetensors", data.test);
-        variants.push_back(compress::measure(net, sample, name, accuracy(net, data.test)));
+        check_reload(net, other, how.out + "/" + name + ".safetensors", set.test);
+        variants.push_back(compress::measure(net, sample, name, accuracy(net, set.test)));
     };
     add("dense", dense, fresh);
     add("pruned", sparse, to_sparse(fresh));
@@ -379,11 +390,11 @@ int run(const settings& how)
 
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    write(how.out + "/report.json", "{\"dataset\": \"" + data.name +
+    write(how.out + "/report.json", "{\"dataset\": \"" + set.name +
                                         "\", \"seconds\": " + std::to_string(seconds) +
                                         ", \"variants\": " + compress::to_json(variants) + "}\n");
     write(how.out + "/tradeoff.svg",
-        compress::to_svg(variants, {.title = "Accuracy against size: " + data.name}));
+        compress::to_svg(variants, {.title = "Accuracy against size: " + set.name}));
     std::printf("\n%s\nthe best variant, %s, layer by layer:\n\n%s\n",
         compress::to_table(variants).c_str(), variants[thin_wins ? 2 : 3].name.c_str(),
         compress::to_layer_table(variants[thin_wins ? 2 : 3]).c_str());
