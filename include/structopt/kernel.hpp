@@ -6,5 +6,6 @@
 #include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/kernel/im2col.hpp>
 #include <structopt/kernel/operand.hpp>
+#include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>
 #include <structopt/kernel/quantize_rows.hpp>

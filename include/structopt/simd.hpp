@@ -6,6 +6,7 @@
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/reduce.hpp>
+#include <structopt/simd/sqrt.hpp>
 #include <structopt/simd/tail.hpp>
 #include <structopt/simd/target.hpp>
 #include <structopt/simd/transpose.hpp>

@@ -5,6 +5,7 @@
 #include <structopt/nn/loss/cross_entropy.hpp>
 #include <structopt/nn/sequential.hpp>
 #include <structopt/optim.hpp>
+#include <structopt/schedule/one_cycle.hpp>
 #include <structopt/schedule/reduce_on_plateau.hpp>
 #include <structopt/train.hpp>
 
@@ -261,6 +262,59 @@ TEST_CASE("a schedule that follows a measurement lowers the rate")
     {
         CHECK(history.epochs[i].rate == expected[i]);
     }
+}
+
+TEST_CASE("one cycle moves the momentum against the rate, if asked to")
+{
+    const auto cloud = support::clouds<float>(50, 1);
+    const train::labelled data{cloud.x, cloud.labels};
+    const schedule::one_cycle cycle{.max_rate = 0.1, .steps = 12};
+    const auto run = [&](const auto& o, auto rate)
+    {
+        auto net = small_network();
+        structopt::random_engine rng(2);
+        train::fit(net, data, nn::cross_entropy{}, o, {.epochs = 3, .batch = 13}, rng, rate);
+        return net.template layer<0>().weight(0, 0);
+    };
+    // By hand: one training per step, each with the optimizer that the step needs.
+    const auto by_hand = [&](auto o, auto set)
+    {
+        auto net = small_network();
+        structopt::random_engine rng(2);
+        auto state = train::start(net, o, rng);
+        for (index_t step = 0; step < 12; ++step)
+        {
+            set(o, cycle.momentum(step));
+            train::resume(net, state, data, nn::cross_entropy{}, o, {.epochs = 3, .batch = 13},
+                train::per_batch(cycle),
+                train::after_step(
+                    [&](auto&)
+                    {
+                        return train::control::pause;
+                    }));
+        }
+        return net.template layer<0>().weight(0, 0);
+    };
+    CHECK(run(optim::momentum{}, train::per_batch(cycle, train::with_momentum{})) ==
+          by_hand(optim::momentum{},
+              [](auto& o, double m)
+              {
+                  o.beta = m;
+              }));
+    CHECK(run(optim::sgd{.momentum = 0.9}, train::per_batch(cycle, train::with_momentum{})) ==
+          by_hand(optim::sgd{.momentum = 0.9},
+              [](auto& o, double m)
+              {
+                  o.momentum = m;
+              }));
+    CHECK(run(optim::adam{}, train::per_batch(cycle, train::with_momentum{})) ==
+          by_hand(optim::adam{},
+              [](auto& o, double m)
+              {
+                  o.beta1 = m;
+              }));
+    CHECK(run(optim::adam{}, train::per_batch(cycle, train::with_momentum{})) !=
+          run(optim::adam{}, train::per_batch(cycle)));
 }
 
 TEST_CASE("records tell their measurements by name")

@@ -20,8 +20,46 @@ namespace train::detail
 template <class E>
 inline constexpr bool is_batch_rate = false;
 
+template <class S, bool Momentum>
+inline constexpr bool is_batch_rate<batch_rate<S, Momentum>> = true;
+
+template <class E>
+inline constexpr bool moves_momentum = false;
+
 template <class S>
-inline constexpr bool is_batch_rate<batch_rate<S>> = true;
+inline constexpr bool moves_momentum<batch_rate<S, true>> = true;
+
+/// Sets what an optimizer calls its momentum.
+template <class O>
+void set_momentum(O& o, double value)
+{
+    if constexpr (requires { o.momentum = value; })
+    {
+        o.momentum = value;
+    }
+    else if constexpr (requires { o.beta = value; })
+    {
+        o.beta = value;
+    }
+    else
+    {
+        o.beta1 = value;
+    }
+}
+
+template <class O>
+concept has_momentum = requires(O& o)
+{
+    o.momentum = 0.9;
+}
+|| requires(O& o)
+{
+    o.beta = 0.9;
+}
+|| requires(O& o)
+{
+    o.beta1 = 0.9;
+};
 
 template <class E>
 inline constexpr bool is_epoch_rate = false;

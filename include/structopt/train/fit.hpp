@@ -74,7 +74,7 @@ void resume(Net& network, run_state<Net, ScheduleState>& run, const Data& data, 
     const O& optimizer, const options& how, Extras&&... extras)
 {
     using check =
-        detail::call_check<Net, ScheduleState, Data, Loss, std::remove_reference_t<Extras>...>;
+        detail::call_check<Net, ScheduleState, Data, Loss, O, std::remove_reference_t<Extras>...>;
     static_assert(check::extras,
         "an argument of train::fit is none of: per_batch or per_epoch of a schedule, regularizer, "
         "clip, constraint, validate_on, metric, early_stopping, callback (not const)");
@@ -84,6 +84,7 @@ void resume(Net& network, run_state<Net, ScheduleState>& run, const Data& data, 
     static_assert(check::stops, "train::fit takes one early_stopping");
     static_assert(
         check::metrics, "metrics are measured on validation sets: add train::validate_on(data)");
+    static_assert(check::momentum, "with_momentum needs an optimizer with a momentum");
     if constexpr (check::all)
     {
         detail::loop<Net, ScheduleState, Data, Loss, O, std::remove_reference_t<Extras>...>(

@@ -24,7 +24,7 @@ constexpr int number_of(Kinds... kinds) noexcept
 
 /// What a call of `train::fit` is asked at compile time, before its inside is compiled, so that the
 /// compiler says one thing only.
-template <class Net, class ScheduleState, class Data, class Loss, class... Extras>
+template <class Net, class ScheduleState, class Data, class Loss, class O, class... Extras>
 struct call_check
 {
     using batch_type = typename Data::batch_type;
@@ -37,7 +37,9 @@ struct call_check
     static constexpr bool stops = number_of(is_stopping<std::remove_const_t<Extras>>...) <= 1;
     static constexpr bool metrics = number_of(is_validation<std::remove_const_t<Extras>>...) > 0 ||
                                     number_of(metric<std::remove_const_t<Extras>>...) == 0;
-    static constexpr bool all = extras && loss && rates && stops && metrics;
+    static constexpr bool momentum =
+        has_momentum<O> || !(moves_momentum<std::remove_const_t<Extras>> || ...);
+    static constexpr bool all = extras && loss && rates && stops && metrics && momentum;
 };
 
 /// Everything one call of `train::resume` works with. `Extras` are the types as passed, without
@@ -279,8 +281,26 @@ private:
                 }
             });
         m_run.rate = rate();
-        optim::step(m_optimizer, m_network, m_gradients, m_run.optimizer, m_run.rate,
-            {.zero_gradients = true});
+        if constexpr ((moves_momentum<std::remove_const_t<Extras>> || ...))
+        {
+            O moved = m_optimizer;
+            for_each_extra(
+                [&](const auto& extra)
+                {
+                    if constexpr (moves_momentum<std::remove_cvref_t<decltype(extra)>>)
+                    {
+                        set_momentum(moved,
+                            static_cast<double>(extra.schedule.momentum(m_run.optimizer.step)));
+                    }
+                });
+            optim::step(moved, m_network, m_gradients, m_run.optimizer, m_run.rate,
+                {.zero_gradients = true});
+        }
+        else
+        {
+            optim::step(m_optimizer, m_network, m_gradients, m_run.optimizer, m_run.rate,
+                {.zero_gradients = true});
+        }
         for_each_extra(
             [&](const auto& extra)
             {

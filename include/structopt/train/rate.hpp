@@ -4,6 +4,7 @@
 
 #include <structopt/schedule/concepts.hpp>
 
+#include <concepts>
 #include <string>
 #include <utility>
 
@@ -11,8 +12,23 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace train
 {
 
-/// The rate of every step is `schedule(steps done)`.
-template <schedule::rate_schedule S>
+/// A rate schedule that also moves the momentum, as `schedule::one_cycle` does.
+template <class S>
+concept momentum_schedule = schedule::rate_schedule<S> && requires(const S& s, index_t step)
+{
+    {
+        s.momentum(step)
+        } -> std::convertible_to<double>;
+};
+
+/// Asks `per_batch` to move the momentum too.
+struct with_momentum
+{
+};
+
+/// The rate of every step is `schedule(steps done)`; with `Momentum`, the optimizer's momentum
+/// (`momentum`, `beta` or `beta1`) is `schedule.momentum(steps done)`.
+template <schedule::rate_schedule S, bool Momentum = false>
 struct batch_rate
 {
     S schedule;
@@ -37,6 +53,14 @@ struct measured_rate
 /// Steps a schedule with every batch: `train::per_batch(schedule::one_cycle{...})`.
 template <schedule::rate_schedule S>
 batch_rate<S> per_batch(S s)
+{
+    return {std::move(s)};
+}
+
+/// ... and the momentum with it, as PyTorch's `OneCycleLR` does by default:
+/// `train::per_batch(schedule::one_cycle{...}, train::with_momentum{})`.
+template <momentum_schedule S>
+batch_rate<S, true> per_batch(S s, with_momentum)
 {
     return {std::move(s)};
 }
