@@ -55,14 +55,6 @@ void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const T* 
 namespace detail
 {
 
-/// The ways to a product. All but `dot` give the same bits.
-enum class gemm_path
-{
-    tiles,
-    dot,
-    turned
-};
-
 /// Most rows of A that are multiplied along k with B = W^T in place.
 inline constexpr index_t dot_rows = 16;
 
@@ -72,24 +64,37 @@ struct gemm_plan
 {
     using shape = gemm_shape<T, Arch>;
 
-    index_t depth = 0;
-    index_t block_rows = 0;
-    bool direct = false;
+    /// Panels of C, and how many of them one part of a parallel loop takes.
     index_t panels = 0;
     index_t chunk_panels = 0;
     index_t chunks = 0;
+    /// Length of the blocks of k.
+    index_t depth = 0;
+    /// Rows per block of A.
+    index_t block_rows = 0;
+    /// Panels that are packed at a time.
+    index_t group_panels = 0;
+    /// Few rows: A is read in place.
+    bool direct = false;
+    bool packs_b = false;
 
     gemm_plan(index_t m, index_t n, index_t k, bool pack_b) noexcept
+        : direct(m <= shape::direct_rows)
+        , packs_b(pack_b)
     {
-        direct = m <= shape::direct_rows;
-        const index_t pieces = direct && !pack_b ? 1 : (k + shape::depth - 1) / shape::depth;
-        depth = pieces <= 1 ? k : (k + pieces - 1) / pieces;
-        const index_t blocks = (m + shape::block_rows - 1) / shape::block_rows;
-        block_rows = (m + blocks - 1) / blocks;
         panels = (n + shape::panel - 1) / shape::panel;
         const index_t parts = worthwhile_parts(m, n, k);
         chunk_panels = ((panels + parts - 1) / parts + 3) / 4 * 4;
         chunks = (panels + chunk_panels - 1) / chunk_panels;
+        const index_t longest = packs_b ? shape::packing_depth : shape::depth;
+        const index_t pieces = direct && !packs_b ? 1 : (k + longest - 1) / longest;
+        depth = pieces <= 1 ? (k > 0 ? k : 1) : (k + pieces - 1) / pieces;
+        const index_t group = shape::packing_elements / (shape::panel * depth);
+        group_panels = direct || group < 1 ? 1 : group < chunk_panels ? group : chunk_panels;
+        const index_t most =
+            packs_b ? shape::packing_rows * shape::packing_depth / depth : shape::block_rows;
+        const index_t blocks = (m + most - 1) / most;
+        block_rows = (m + blocks - 1) / blocks;
     }
 
     /// A thread is worth waking for about 2^19 multiply-adds; at most 32 parts.
@@ -113,16 +118,21 @@ struct gemm_plan
     static bool worth_turning(index_t m) noexcept
     {
         const index_t full = (m + shape::panel - 1) / shape::panel * shape::panel;
-        return m > dot_rows && m <= 2 * turned_pass<T, Arch> && full - m < 12;
+        return m > dot_rows && full - m < 12;
     }
 
+    /// Elements of scratch: interleaved A, then room for packed panels, one place per chunk.
     index_t a_elements() const noexcept
     {
         return direct ? 0 : (block_rows * depth + 15) / 16 * 16;
     }
     index_t slot_elements() const noexcept
     {
-        return shape::panel * depth;
+        return packs_b ? shape::panel * depth * group_panels : 0;
+    }
+    index_t elements() const noexcept
+    {
+        return a_elements() + chunks * slot_elements();
     }
 };
 
@@ -133,9 +143,15 @@ T* aligned_scratch(std::byte* scratch) noexcept
     return reinterpret_cast<T*>(scratch + ((64 - address % 64) % 64));
 }
 
-/// The product by register tiles; `packed` is B in panels, or null to pack `b` on the way.
+/// The product of at most `direct_rows` rows; `packed` is B in panels, or null: then `b` is read in
+/// place where its rows are contiguous, and packed on the way elsewhere.
 template <class T, class Arch>
-void gemm_tiled(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
+void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
+    const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
+
+/// The product of any number of rows; `packed` is B in panels, or null to pack `b` on the way.
+template <class T, class Arch>
+void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
     const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
 
 } // namespace detail
@@ -148,7 +164,7 @@ std::size_t gemm_scratch_bytes(index_t m, index_t n, index_t k) noexcept
         return 0;
     }
     const detail::gemm_plan<T, Arch> plan(m, n, k, true);
-    index_t elements = plan.a_elements() + plan.chunks * plan.slot_elements();
+    index_t elements = plan.elements();
     if (plan.worth_turning(m))
     {
         const index_t turned = detail::turned_elements<T, Arch>(n, k, plan.turned_chunk(m, n, k));
@@ -187,7 +203,9 @@ void gemm(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T
             return;
         }
     }
-    detail::gemm_tiled<T, Arch>(m, n, k, a, b, nullptr, c, c_row_stride, e, scratch);
+    (m <= detail::gemm_plan<T, Arch>::shape::direct_rows
+            ? &detail::gemm_direct<T, Arch>
+            : &detail::gemm_blocked<T, Arch>)(m, n, k, a, b, nullptr, c, c_row_stride, e, scratch);
 }
 
 template <class T, class Arch>
@@ -198,134 +216,176 @@ std::size_t gemm_packed_scratch_bytes(index_t m, index_t n, index_t k) noexcept
         return 0;
     }
     const detail::gemm_plan<T, Arch> plan(m, n, k, false);
-    return plan.direct ? 0 : static_cast<std::size_t>(plan.a_elements()) * sizeof(T) + 64;
+    return plan.direct ? 0 : static_cast<std::size_t>(plan.elements()) * sizeof(T) + 64;
 }
 
 template <class T, class Arch>
 void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const T* packed, T* c,
     index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
-    detail::gemm_tiled<T, Arch>(
-        m, n, k, a, matrix_operand<T>{}, packed, c, c_row_stride, e, scratch);
+    if (m <= 0 || n <= 0)
+    {
+        return;
+    }
+    (m <= gemm_shape<T, Arch>::direct_rows ? &detail::gemm_direct<T, Arch>
+                                           : &detail::gemm_blocked<T, Arch>)(m, n, k, a,
+        matrix_operand<T>{}, packed, c, c_row_stride, e, scratch);
 }
 
 namespace detail
 {
 
 template <class T, class Arch>
-void gemm_tiled(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
+void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
     const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
     using shape = gemm_shape<T, Arch>;
-    if (m <= 0 || n <= 0)
-    {
-        return;
-    }
     const gemm_plan<T, Arch> plan(m, n, k, packed == nullptr);
-    T* const rows_scratch = aligned_scratch<T>(scratch);
-    T* const panel_scratch = rows_scratch + plan.a_elements();
+    T* const slots = packed == nullptr ? aligned_scratch<T>(scratch) : nullptr;
+    const index_t wide = shape::panels(m);
+    parallel_for(plan.panels, plan.chunk_panels,
+        [&](index_t first, index_t end)
+        {
+            tile_arguments<T> t{};
+            t.a_row = a.row_stride;
+            t.a_step = a.col_stride;
+            t.c_row = c_row_stride;
+            t.row_bias = e.row_bias;
+            t.act = e.act;
+            for (index_t p = first; p < end;)
+            {
+                const index_t column = p * shape::panel;
+                const index_t left = n - column;
+                const bool many = end - p >= wide;
+                index_t count = many ? wide : 1;
+                t.a = a.data;
+                t.c = c + column;
+                t.bias = e.bias == nullptr ? nullptr : e.bias + column;
+                if (packed != nullptr)
+                {
+                    t.b = packed + column * k;
+                    t.b_step = shape::panel;
+                    t.b_panel = shape::panel * k;
+                }
+                else if (b.col_stride == 1 && left >= shape::panel)
+                {
+                    count = left >= count * shape::panel ? count : 1;
+                    t.b = b.data + column;
+                    t.b_step = b.row_stride;
+                    t.b_panel = shape::panel;
+                }
+                else
+                {
+                    // Through a slot, one block of k after the other.
+                    T* const slot = slots + first / plan.chunk_panels * plan.slot_elements();
+                    t.b = slot;
+                    t.b_step = shape::panel;
+                    t.columns = left < shape::panel ? left : shape::panel;
+                    for (index_t from = 0; from == 0 || from < k; from += plan.depth)
+                    {
+                        t.depth = k - from < plan.depth ? k - from : plan.depth;
+                        t.a = a.data + from * a.col_stride;
+                        t.resume = e.accumulate || from > 0;
+                        t.finish = from + t.depth >= k;
+                        pack_panel<T, Arch>(t.columns, t.depth, shifted(b, from, column), slot);
+                        direct_tile<T, Arch>(m, false)(t);
+                    }
+                    ++p;
+                    continue;
+                }
+                t.depth = k;
+                t.resume = e.accumulate;
+                t.finish = true;
+                t.columns = left < count * shape::panel ? left : count * shape::panel;
+                direct_tile<T, Arch>(m, count > 1)(t);
+                p += count;
+            }
+        });
+}
+
+template <class T, class Arch>
+void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
+    const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
+{
+    using shape = gemm_shape<T, Arch>;
+    const gemm_plan<T, Arch> plan(m, n, k, packed == nullptr);
+    T* const interleaved = aligned_scratch<T>(scratch);
+    T* const slots = interleaved + plan.a_elements();
 
     for (index_t row = 0; row < m; row += plan.block_rows)
     {
+        // Tiles of nearly equal height: none is so low that it cannot keep the units busy.
         const index_t rows = m - row < plan.block_rows ? m - row : plan.block_rows;
-        const index_t tiles = plan.direct ? 1 : (rows + shape::rows - 1) / shape::rows;
-        const index_t height = rows / tiles;
-        const index_t higher = rows % tiles;
-        const bool direct = rows <= shape::direct_rows;
-
-        index_t from = 0;
-        do
+        const index_t tiles = (rows + shape::rows - 1) / shape::rows;
+        const auto height = [&](index_t tile) noexcept
+        {
+            return rows / tiles + (tile < rows % tiles ? 1 : 0);
+        };
+        for (index_t from = 0; from == 0 || from < k; from += plan.depth)
         {
             const index_t depth = k - from < plan.depth ? k - from : plan.depth;
-            if (!direct)
-            {
-                index_t at = 0;
-                for (index_t t = 0; t < tiles; ++t)
-                {
-                    const index_t high = height + (t < higher ? 1 : 0);
-                    interleave<T, Arch>(
-                        high, depth, shifted(a, row + at, from), rows_scratch + at * depth);
-                    at += high;
-                }
-            }
-            const bool last = from + depth >= k;
+            interleave_tiles<T, Arch>(
+                tiles, rows / tiles, rows % tiles, depth, shifted(a, row, from), interleaved);
             parallel_for(plan.panels, plan.chunk_panels,
                 [&](index_t first, index_t end)
                 {
-                    T* const slot =
-                        panel_scratch + first / plan.chunk_panels * plan.slot_elements();
+                    T* const slot = slots + first / plan.chunk_panels * plan.slot_elements();
                     tile_arguments<T> t{};
                     t.depth = depth;
-                    t.resume = e.accumulate || from > 0;
-                    t.finish = last;
-                    t.act = e.act;
+                    t.b_step = shape::panel;
                     t.c_row = c_row_stride;
-                    for (index_t p = first; p < end;)
+                    t.resume = e.accumulate || from > 0;
+                    t.finish = from + depth >= k;
+                    t.act = e.act;
+                    const auto run = [&](index_t p, index_t tile, index_t at)
                     {
                         const index_t column = p * shape::panel;
-                        index_t count = 1;
-                        if (packed != nullptr)
-                        {
-                            t.b = packed + column * k + from * shape::panel;
-                            t.b_step = shape::panel;
-                            t.b_panel = shape::panel * k;
-                        }
                         const index_t left = n - column;
-                        if (packed == nullptr && direct && b.col_stride == 1 &&
-                            left >= shape::panel)
-                        {
-                            t.b = b.data + from * b.row_stride + column;
-                            t.b_step = b.row_stride;
-                            t.b_panel = shape::panel;
-                        }
-                        else if (packed == nullptr)
-                        {
-                            pack_panel<T, Arch>(left < shape::panel ? left : shape::panel, depth,
-                                shifted(b, from, column), slot);
-                            t.b = slot;
-                            t.b_step = shape::panel;
-                            t.b_panel = 0;
-                        }
-                        const index_t wide = shape::panels(rows);
-                        if (direct && t.b != slot && end - p >= wide &&
-                            (packed != nullptr || left >= wide * shape::panel))
-                        {
-                            count = wide;
-                        }
-                        t.columns = left < count * shape::panel ? left : count * shape::panel;
+                        t.columns = left < shape::panel ? left : shape::panel;
                         t.bias = e.bias == nullptr ? nullptr : e.bias + column;
-                        index_t at = 0;
-                        for (index_t i = 0; i < tiles; ++i)
+                        t.row_bias = e.row_bias == nullptr ? nullptr : e.row_bias + row + at;
+                        t.a = interleaved + at * depth;
+                        t.c = c + (row + at) * c_row_stride + column;
+                        interleaved_tile<T, Arch>(height(tile), left <= shape::panel / 2)(t);
+                    };
+                    if (packed != nullptr)
+                    {
+                        // A panel serves all tiles; each asks for its share of the next panel.
+                        const index_t share = (shape::panel + tiles - 1) / tiles;
+                        t.ahead_step = share;
+                        for (index_t p = first; p < end; ++p)
                         {
-                            const index_t high = height + (i < higher ? 1 : 0);
-                            t.c = c + (row + at) * c_row_stride + column;
-                            t.row_bias = e.row_bias == nullptr ? nullptr : e.row_bias + row + at;
-                            if (direct)
+                            t.b = packed + p * shape::panel * k + from * shape::panel;
+                            for (index_t i = 0, at = 0; i < tiles; at += height(i), ++i)
                             {
-                                t.a = a.data + row * a.row_stride + from * a.col_stride;
-                                t.a_row = a.row_stride;
-                                t.a_step = a.col_stride;
-                                direct_tile<T, Arch>(high, count > 1)(t);
+                                t.ahead = t.b + shape::panel * k + i * share * depth;
+                                run(p, i, at);
                             }
-                            else
-                            {
-                                t.a = rows_scratch + at * depth;
-                                if (packed != nullptr)
-                                {
-                                    // The tiles share out the next panel evenly.
-                                    const index_t share = (shape::panel + tiles - 1) / tiles;
-                                    t.ahead = t.b + shape::panel * k + i * share * depth;
-                                    t.ahead_step = share;
-                                }
-                                interleaved_tile<T, Arch>(high, left <= shape::panel / 2)(t);
-                            }
-                            at += high;
                         }
-                        p += count;
+                        return;
+                    }
+                    // As many panels as a near cache holds are packed; a tile of A serves them all,
+                    // and C is written along its rows.
+                    for (index_t group = first; group < end; group += plan.group_panels)
+                    {
+                        const index_t last =
+                            end - group < plan.group_panels ? end : group + plan.group_panels;
+                        const index_t left = n - group * shape::panel;
+                        const index_t whole = (last - group) * shape::panel;
+                        pack_panels<T, Arch>(left < whole ? left : whole, depth,
+                            shifted(b, from, group * shape::panel), slot);
+                        for (index_t i = 0, at = 0; i < tiles; at += height(i), ++i)
+                        {
+                            for (index_t p = group; p < last; ++p)
+                            {
+                                t.b = slot + (p - group) * shape::panel * depth;
+                                t.ahead = t.b;
+                                run(p, i, at);
+                            }
+                        }
                     }
                 });
-            from += depth;
-        } while (from < k);
+        }
     }
 }
 

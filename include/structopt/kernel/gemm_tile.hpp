@@ -34,10 +34,13 @@ struct gemm_shape
     /// Rows and panels of a tile of the turned product, which reads A in place too.
     static constexpr index_t turned_rows = simd::register_count<Arch> >= 32 ? 7 : 6;
     static constexpr index_t turned_panels = simd::register_count<Arch> >= 32 ? 2 : 1;
-    /// k is cut into blocks of at most this length: a panel of B stays in the first cache levels.
+    /// Packed B: longest block of k, and rows of A that go with it (interleaved A: a quarter of L2).
     static constexpr index_t depth = 1024;
-    /// Most rows of A that are interleaved at a time.
     static constexpr index_t block_rows = rows * 5;
+    /// B that is packed on the way: blocks of k, rows of A, and elements that are packed at a time.
+    static constexpr index_t packing_depth = 512;
+    static constexpr index_t packing_rows = rows * 20;
+    static constexpr index_t packing_elements = 65536 * 4 / static_cast<index_t>(sizeof(T));
 };
 
 namespace detail
@@ -82,6 +85,78 @@ void gemm_tile(const tile_arguments<T>& t) noexcept;
 namespace detail
 {
 
+/// Elements of register `v` that lie in the first `columns` columns.
+template <index_t Lanes>
+constexpr index_t part(index_t columns, index_t v) noexcept
+{
+    const index_t left = columns - v * Lanes;
+    return left < 0 ? 0 : left < Lanes ? left : Lanes;
+}
+
+/// Reads the first columns of a tile; registers where masks exist, else element by element.
+template <class T, class Arch, std::size_t Rows, std::size_t Vectors>
+STRUCTOPT_ALWAYS_INLINE void load_part(const T* from, index_t from_row, index_t columns,
+    simd::batch<T, Arch> (&to)[Rows][Vectors]) noexcept
+{
+    constexpr index_t lanes = simd::width<T, Arch>;
+    alignas(64) T line[Vectors * static_cast<std::size_t>(lanes)] = {};
+    STRUCTOPT_UNROLL
+    for (std::size_t i = 0; i < Rows; ++i)
+    {
+        if constexpr (!simd::has_masks<Arch>)
+        {
+            for (index_t j = 0; j < columns; ++j)
+            {
+                line[j] = from[j];
+            }
+        }
+        STRUCTOPT_UNROLL
+        for (std::size_t v = 0; v < Vectors; ++v)
+        {
+            const auto at = static_cast<index_t>(v);
+            to[i][v] = simd::has_masks<Arch>
+                           ? simd::load_tail<Arch>(from + at * lanes, part<lanes>(columns, at))
+                           : simd::load<Arch>(line + at * lanes);
+        }
+        from += from_row;
+    }
+}
+
+/// Writes the first columns of a tile.
+template <class T, class Arch, std::size_t Rows, std::size_t Vectors>
+STRUCTOPT_ALWAYS_INLINE void store_part(const simd::batch<T, Arch> (&from)[Rows][Vectors],
+    index_t columns, T* to, index_t to_row) noexcept
+{
+    constexpr index_t lanes = simd::width<T, Arch>;
+    STRUCTOPT_UNROLL
+    for (std::size_t i = 0; i < Rows; ++i)
+    {
+        if constexpr (simd::has_masks<Arch>)
+        {
+            STRUCTOPT_UNROLL
+            for (std::size_t v = 0; v < Vectors; ++v)
+            {
+                const auto at = static_cast<index_t>(v);
+                simd::store_tail(to + at * lanes, from[i][v], part<lanes>(columns, at));
+            }
+        }
+        else
+        {
+            alignas(64) T line[Vectors * static_cast<std::size_t>(lanes)];
+            STRUCTOPT_UNROLL
+            for (std::size_t v = 0; v < Vectors; ++v)
+            {
+                simd::store(line + static_cast<index_t>(v) * lanes, from[i][v]);
+            }
+            for (index_t j = 0; j < columns; ++j)
+            {
+                to[j] = line[j];
+            }
+        }
+        to += to_row;
+    }
+}
+
 template <class T, class Arch, index_t Rows, index_t Vectors, bool Interleaved>
 void gemm_tile(const tile_arguments<T>& t) noexcept
 {
@@ -90,18 +165,8 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
     constexpr index_t vectors = Vectors;
 
     vector sum[Rows][vectors];
-    STRUCTOPT_UNROLL
-    for (index_t i = 0; i < Rows; ++i)
-    {
-        STRUCTOPT_UNROLL
-        for (index_t v = 0; v < vectors; ++v)
-        {
-            sum[i][v] = vector(T(0));
-        }
-    }
-    const index_t full = t.columns / lanes;
-    const index_t rest = t.columns % lanes;
-    if (t.resume)
+    const bool whole = t.columns == vectors * lanes;
+    if (!t.resume)
     {
         STRUCTOPT_UNROLL
         for (index_t i = 0; i < Rows; ++i)
@@ -109,30 +174,30 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
             STRUCTOPT_UNROLL
             for (index_t v = 0; v < vectors; ++v)
             {
-                const T* from = t.c + i * t.c_row + v * lanes;
-                if (v < full)
-                {
-                    sum[i][v] = simd::load<Arch>(from);
-                }
-                else if (v == full && rest > 0)
-                {
-                    sum[i][v] = simd::load_tail<Arch>(from, rest);
-                }
+                sum[i][v] = vector(T(0));
             }
-        }
-    }
-
-    else
-    {
-        STRUCTOPT_UNROLL
-        for (index_t i = 0; i < Rows; ++i)
-        {
             STRUCTOPT_UNROLL
             for (index_t v = 0; v < vectors; v += 64 / static_cast<index_t>(sizeof(vector)))
             {
                 simd::prefetch_write(t.c + i * t.c_row + v * lanes);
             }
         }
+    }
+    else if (whole)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
+            {
+                sum[i][v] = simd::load<Arch>(t.c + i * t.c_row + v * lanes);
+            }
+        }
+    }
+    else
+    {
+        load_part<T, Arch>(t.c, t.c_row, t.columns, sum);
     }
 
     const T* a = t.a;
@@ -175,10 +240,9 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
         STRUCTOPT_UNROLL
         for (index_t v = 0; v < vectors; ++v)
         {
-            const T* from = t.bias + v * lanes;
-            const vector bias = v < full                ? simd::load<Arch>(from)
-                                : v == full && rest > 0 ? simd::load_tail<Arch>(from, rest)
-                                                        : vector(T(0));
+            const T* const from = t.bias + v * lanes;
+            const vector bias = whole ? simd::load<Arch>(from)
+                                      : simd::load_tail<Arch>(from, part<lanes>(t.columns, v));
             STRUCTOPT_UNROLL
             for (index_t i = 0; i < Rows; ++i)
             {
@@ -211,22 +275,21 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
             }
         }
     }
-    STRUCTOPT_UNROLL
-    for (index_t i = 0; i < Rows; ++i)
+    if (whole)
     {
         STRUCTOPT_UNROLL
-        for (index_t v = 0; v < vectors; ++v)
+        for (index_t i = 0; i < Rows; ++i)
         {
-            T* to = t.c + i * t.c_row + v * lanes;
-            if (v < full)
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
             {
-                simd::store(to, sum[i][v]);
-            }
-            else if (v == full && rest > 0)
-            {
-                simd::store_tail(to, sum[i][v], rest);
+                simd::store(t.c + i * t.c_row + v * lanes, sum[i][v]);
             }
         }
+    }
+    else
+    {
+        store_part<T, Arch>(sum, t.columns, t.c, t.c_row);
     }
 }
 

@@ -33,9 +33,19 @@ namespace detail
 template <class T, class Arch>
 void interleave(index_t rows, index_t depth, matrix_operand<T> a, T* to) noexcept;
 
+/// `tiles` tiles of rows, one behind the other: the first `higher` of them have `height` + 1 rows,
+/// the others `height`.
+template <class T, class Arch>
+void interleave_tiles(index_t tiles, index_t height, index_t higher, index_t depth,
+    matrix_operand<T> a, T* to) noexcept;
+
 /// One panel: to[k * panel + j] = b(k, j) for j < columns, else 0.
 template <class T, class Arch>
 void pack_panel(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept;
+
+/// Consecutive panels, each over the whole of `depth`.
+template <class T, class Arch>
+void pack_panels(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept;
 
 /// Start of the operand at (i, j).
 template <class T>
@@ -184,6 +194,37 @@ void interleave(index_t rows, index_t depth, matrix_operand<T> a, T* to) noexcep
 }
 
 template <class T, class Arch>
+void interleave_tiles(index_t tiles, index_t height, index_t higher, index_t depth,
+    matrix_operand<T> a, T* to) noexcept
+{
+    constexpr index_t lanes = simd::width<T, Arch>;
+    if (a.row_stride != 1 || a.col_stride == 1 || height + 1 > lanes)
+    {
+        for (index_t i = 0, at = 0; i < tiles; ++i)
+        {
+            const index_t rows = height + (i < higher ? 1 : 0);
+            interleave<T, Arch>(rows, depth,
+                {a.data + at * a.row_stride, a.row_stride, a.col_stride}, to + at * depth);
+            at += rows;
+        }
+        return;
+    }
+    // Along the lines of A, which run across the tiles.
+    for (index_t k = 0; k < depth; ++k)
+    {
+        const T* from = a.data + k * a.col_stride;
+        T* place = to;
+        for (index_t i = 0; i < tiles; ++i)
+        {
+            const index_t rows = height + (i < higher ? 1 : 0);
+            simd::store_tail(place + k * rows, simd::load_tail<Arch>(from, rows), rows);
+            from += rows;
+            place += rows * depth;
+        }
+    }
+}
+
+template <class T, class Arch>
 void pack_panel(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept
 {
     constexpr index_t panel = gemm_shape<T, Arch>::panel;
@@ -238,6 +279,38 @@ void pack_panel(index_t columns, index_t depth, matrix_operand<T> b, T* to) noex
         {
             to[k * panel + j] = j < columns ? b.data[k * b.row_stride + j * b.col_stride] : T(0);
         }
+    }
+}
+
+template <class T, class Arch>
+void pack_panels(index_t columns, index_t depth, matrix_operand<T> b, T* to) noexcept
+{
+    constexpr index_t panel = gemm_shape<T, Arch>::panel;
+    constexpr index_t lanes = simd::width<T, Arch>;
+    index_t first = 0;
+    if (b.col_stride == 1)
+    {
+        // A few panels at a time along B's rows: read in long runs, written to few places.
+        for (; first + 4 * panel <= columns; first += 4 * panel)
+        {
+            for (index_t k = 0; k < depth; ++k)
+            {
+                const T* const from = b.data + k * b.row_stride + first;
+                T* const row = to + first * depth + k * panel;
+                STRUCTOPT_UNROLL
+                for (index_t j = 0; j < 4; ++j)
+                {
+                    T* const place = row + j * panel * depth;
+                    simd::store(place, simd::load<Arch>(from + j * panel));
+                    simd::store(place + lanes, simd::load<Arch>(from + j * panel + lanes));
+                }
+            }
+        }
+    }
+    for (index_t j = first; j < columns; j += panel)
+    {
+        pack_panel<T, Arch>(
+            columns - j < panel ? columns - j : panel, depth, shifted(b, 0, j), to + j * depth);
     }
 }
 

@@ -149,7 +149,15 @@ template <class T, class Arch>
 STRUCTOPT_ALWAYS_INLINE batch<T, Arch> max(
     const batch<T, Arch>& x, const batch<T, Arch>& y) noexcept
 {
-    return xsimd::select(x < y, y, x);
+    if constexpr (std::is_integral_v<T>)
+    {
+        // Not by comparison: that of xsimd 8.1 does not compile for AVX-512BW without optimization.
+        return xsimd::max(x, y);
+    }
+    else
+    {
+        return xsimd::select(x < y, y, x);
+    }
 }
 
 /// Asks for the cache line at `address`; never faults.

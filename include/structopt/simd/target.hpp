@@ -41,6 +41,10 @@ template <class Arch>
 inline constexpr index_t register_count =
     register_bytes<Arch> == 64 || std::is_base_of_v<xsimd::neon64, Arch> ? 32 : 16;
 
+/// True where part of a register is read and written as fast as all of it.
+template <class Arch>
+inline constexpr bool has_masks = register_bytes<Arch> == 64;
+
 /// Name of the architecture, as xsimd spells it.
 template <class Arch = default_arch>
 const char* target_name() noexcept
