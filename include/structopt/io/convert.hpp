@@ -157,6 +157,19 @@ template <class To, class From, std::size_t N>
 void store_elements(const view<From, N>& from, std::byte* to) noexcept
 {
     const index_t n = from.size();
+    const auto store = [&](index_t i, index_t offset)
+    {
+        store_element(convert_element<To>(from.data()[offset]), std::endian::little,
+            to + i * static_cast<index_t>(sizeof(To)));
+    };
+    if (from.contiguous())
+    {
+        for (index_t i = 0; i < n; ++i)
+        {
+            store(i, i);
+        }
+        return;
+    }
     shape<N> at{};
     for (index_t i = 0; i < n; ++i)
     {
@@ -165,8 +178,7 @@ void store_elements(const view<From, N>& from, std::byte* to) noexcept
         {
             offset += at[d] * from.stride(d);
         }
-        store_element(convert_element<To>(from.data()[offset]), std::endian::little,
-            to + i * static_cast<index_t>(sizeof(To)));
+        store(i, offset);
         for (std::size_t d = N; d-- > 0 && ++at[d] == from.shape(d);)
         {
             at[d] = 0;
