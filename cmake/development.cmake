@@ -44,7 +44,9 @@ endforeach()
 set(structopt_environment
     "STRUCTOPT_DATA_DIR=${STRUCTOPT_DATA_DIR}"
     "STRUCTOPT_MODELS_DIR=${STRUCTOPT_MODELS_DIR}"
-    "STRUCTOPT_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    "STRUCTOPT_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+    # Tests run beside each other: threads that wait must not spin.
+    "OMP_WAIT_POLICY=passive")
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
     message(WARNING "structopt: no CMAKE_BUILD_TYPE; tests and examples run unoptimized")
 endif()
