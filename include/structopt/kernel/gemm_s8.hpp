@@ -14,9 +14,11 @@
 #include <structopt/core/parallel.hpp>
 #include <structopt/kernel/operand.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
+#include <structopt/simd/widen.hpp>
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/tail.hpp>
+#include <structopt/simd/transpose.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -119,9 +121,12 @@ struct s8_arguments
     const float* w_scale;
     const float* bias;
     activation act;
+    /// Asked for while the tile runs, `ahead_step` bytes further for each group: the next panel.
+    const std::int8_t* ahead;
+    index_t ahead_step;
 };
 
-template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Panels>
+template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Vectors>
 void gemm_s8_tile(const s8_arguments& t) noexcept;
 
 } // namespace detail
@@ -179,14 +184,14 @@ void unpack_s8(
 namespace detail
 {
 
-template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Panels>
+template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Vectors>
 void gemm_s8_tile(const s8_arguments& t) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
     using integer = simd::batch<std::int32_t, Arch>;
     using real = simd::batch<float, Arch>;
     constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    constexpr index_t vectors = 2 * Panels;
+    constexpr index_t vectors = Vectors;
 
     integer sum[Rows][vectors];
     STRUCTOPT_UNROLL
@@ -207,8 +212,12 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
     }
     const std::uint32_t* x = t.x;
     const std::int8_t* w = t.w;
+    const std::int8_t* ahead = t.ahead;
+    const index_t ahead_step = t.ahead_step;
     for (index_t k = 0; k < t.groups; ++k)
     {
+        simd::prefetch(ahead);
+        ahead += ahead_step;
         typename dot::weights right[vectors];
         STRUCTOPT_UNROLL
         for (index_t v = 0; v < vectors; ++v)
@@ -320,14 +329,24 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
 
 using s8_tile_function = void (*)(const s8_arguments&) noexcept;
 
+/// The tile of so many rows: one panel, several next to each other, or the first half of one.
+enum class s8_width
+{
+    half,
+    panel,
+    wide
+};
+
 template <class Arch, simd::dot_kind Kind, index_t... Rows>
-s8_tile_function pick_s8(index_t rows, bool wide, std::integer_sequence<index_t, Rows...>) noexcept
+s8_tile_function pick_s8(
+    index_t rows, s8_width width, std::integer_sequence<index_t, Rows...>) noexcept
 {
     using shape = gemm_s8_shape<Arch, Kind>;
-    static constexpr s8_tile_function single[] = {&gemm_s8_tile<Arch, Kind, Rows + 1, 1>...};
-    static constexpr s8_tile_function many[] = {
-        &gemm_s8_tile<Arch, Kind, Rows + 1, shape::panels(Rows + 1)>...};
-    return (wide ? many : single)[rows - 1];
+    static constexpr s8_tile_function halves[] = {&gemm_s8_tile<Arch, Kind, Rows + 1, 1>...};
+    static constexpr s8_tile_function panels[] = {&gemm_s8_tile<Arch, Kind, Rows + 1, 2>...};
+    static constexpr s8_tile_function wides[] = {
+        &gemm_s8_tile<Arch, Kind, Rows + 1, 2 * shape::panels(Rows + 1)>...};
+    return (width == s8_width::half ? halves : width == s8_width::panel ? panels : wides)[rows - 1];
 }
 
 /// to[(g * rows + i) * words] = the four activations x(i, 4 g ...) as the kernel wants them.
@@ -336,10 +355,49 @@ void prepare_rows(
     index_t rows, index_t depth, matrix_operand<std::int8_t> x, std::uint32_t* to) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
+    // Whole squares of groups by register transposes, where a group is one word.
+    index_t done = 0;
+    constexpr index_t lanes = simd::width<float, Arch>;
+    if constexpr (dot::words == 1 && Kind != simd::dot_kind::scalar)
+    {
+        if (x.col_stride == 1 && rows <= lanes)
+        {
+            const simd::batch<std::int32_t, Arch> flip(dot::offset == 0 ? 0 : -0x7f7f7f80);
+            for (; (done + lanes) * 4 <= depth; done += lanes)
+            {
+                simd::batch<float, Arch> square[static_cast<std::size_t>(lanes)];
+                STRUCTOPT_UNROLL
+                for (index_t i = 0; i < lanes; ++i)
+                {
+                    const index_t row = i < rows ? i : 0;
+                    square[i] = simd::bit_cast<float>(
+                        simd::load_bytes<Arch>(x.data + row * x.row_stride + done * 4));
+                }
+                simd::transpose<float, Arch>(square);
+                std::uint32_t* const first = to + done * rows;
+                const bool whole = (done + lanes) * rows + lanes <= depth / 4 * rows;
+                STRUCTOPT_UNROLL
+                for (index_t i = 0; i < lanes; ++i)
+                {
+                    const auto words = simd::bit_cast<std::int32_t>(square[i]) ^ flip;
+                    auto* const place = reinterpret_cast<std::int32_t*>(first + i * rows);
+                    if (whole)
+                    {
+                        // What is written past the rows is written again by the next group.
+                        simd::store(place, words);
+                    }
+                    else
+                    {
+                        simd::store_tail(place, words, rows);
+                    }
+                }
+            }
+        }
+    }
     for (index_t i = 0; i < rows; ++i)
     {
         const std::int8_t* const from = x.data + i * x.row_stride;
-        index_t k = 0;
+        index_t k = done * 4;
         for (; k + 4 <= depth; k += 4)
         {
             std::uint32_t* const group = to + (k / 4 * rows + i) * dot::words;
@@ -418,9 +476,15 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
                     const index_t count = last - p >= wide ? wide : 1;
                     const index_t column = p * shape::panel;
                     const index_t left = n - column;
+                    const s8_width width = count > 1                 ? s8_width::wide
+                                           : left > shape::panel / 2 ? s8_width::panel
+                                                                     : s8_width::half;
                     tile.columns = left < count * shape::panel ? left : count * shape::panel;
                     tile.w = weights + p * tile.w_panel;
                     tile.corrections = corrections + column;
+                    // The tiles share out the next panel; a single one reads it soon enough.
+                    const index_t share = tiles == 1 ? 0 : 4 * shape::panel / tiles + 1;
+                    tile.ahead_step = share;
                     if (t.floats != nullptr)
                     {
                         tile.w_scale = t.w_scale + column;
@@ -432,6 +496,7 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
                         const index_t high = height + (i < higher ? 1 : 0);
                         const index_t offset = (row + at) * t.row_stride + column * t.col_stride;
                         tile.x = prepared + at * groups * dot::words;
+                        tile.ahead = tile.w + (tiles == 1 ? 0 : tile.w_panel + i * share * groups);
                         if (t.floats != nullptr)
                         {
                             tile.floats = t.floats + offset;
@@ -441,8 +506,8 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
                         {
                             tile.integers = t.integers + offset;
                         }
-                        pick_s8<Arch, Kind>(high, count > 1,
-                            std::make_integer_sequence<index_t, shape::rows>{})(tile);
+                        pick_s8<Arch, Kind>(
+                            high, width, std::make_integer_sequence<index_t, shape::rows>{})(tile);
                         at += high;
                     }
                     p += count;

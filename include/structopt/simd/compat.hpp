@@ -149,9 +149,17 @@ template <class T, class Arch>
 STRUCTOPT_ALWAYS_INLINE batch<T, Arch> max(
     const batch<T, Arch>& x, const batch<T, Arch>& y) noexcept
 {
-    if constexpr (std::is_integral_v<T>)
+#if defined(__AVX512F__)
+    // xsimd 8.1's comparison does not compile for AVX-512BW without optimization, and g++ 12 warns
+    // about the unmasked intrinsic.
+    if constexpr (sizeof(x) == 64 && std::is_same_v<T, std::int32_t>)
     {
-        // Not by comparison: that of xsimd 8.1 does not compile for AVX-512BW without optimization.
+        return _mm512_maskz_max_epi32(static_cast<__mmask16>(-1), x, y);
+    }
+    else
+#endif
+        if constexpr (std::is_integral_v<T>)
+    {
         return xsimd::max(x, y);
     }
     else

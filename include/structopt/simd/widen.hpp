@@ -69,5 +69,14 @@ STRUCTOPT_ALWAYS_INLINE void store_narrow(
     }
 }
 
+/// One register of bytes, as 32-bit lanes; any alignment.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> load_bytes(const std::int8_t* from) noexcept
+{
+    alignas(64) std::int32_t words[static_cast<std::size_t>(width<std::int32_t, Arch>)];
+    std::memcpy(words, from, sizeof words);
+    return batch<std::int32_t, Arch>::load_aligned(words);
+}
+
 } // namespace simd
 STRUCTOPT_END_NAMESPACE
