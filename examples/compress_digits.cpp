@@ -271,14 +271,21 @@ auto to_sparse(const Network& network)
         sparse::csr<float, std::uint16_t>>(network);
 }
 
+/// A share of weights or units to remove, and whether the network made with it was good enough.
+struct choice
+{
+    double share;
+    bool passed;
+};
+
 /// Goes through the shares, gentle ones first, while a network made with them loses at most half a
 /// point of validation accuracy, in int8, against the best seen so far; the last share that passed,
 /// or the first.
 template <class Make>
-double strongest(const char* what, const std::vector<double>& shares, double reference,
+choice strongest(const char* what, const std::vector<double>& shares, double reference,
     const samples& validation, const Make& make)
 {
-    double chosen = shares.front();
+    choice chosen{shares.front(), false};
     for (const double share : shares)
     {
         const double reached = accuracy(to_int8(make(share)), validation);
@@ -288,7 +295,7 @@ double strongest(const char* what, const std::vector<double>& shares, double ref
         {
             break;
         }
-        chosen = share;
+        chosen = {share, true};
         reference = std::max(reference, reached);
     }
     return chosen;
@@ -337,34 +344,38 @@ int run(const settings& how)
     const double reference = accuracy(trial, set.validation);
     std::printf("  dense: validation accuracy %.2f %%\n", 100 * reference);
     const shifted trial_lessons{&set.train, trial};
-    const double zeros = strongest("pruned", {0.80, 0.90, 0.95}, reference, set.validation,
-        [&](double share)
-        {
-            return pruned(trial, share, trial_lessons, epochs, rng);
-        });
-    const double removed =
-        strongest("units removed", {0.55, 0.60, 0.65, 0.70}, reference, set.validation,
+    const choice zeros =
+        strongest("pruned", {0.80, 0.85, 0.90, 0.92, 0.94}, reference, set.validation,
+            [&](double share)
+            {
+                return pruned(trial, share, trial_lessons, epochs, rng);
+            });
+    const choice removed =
+        strongest("units removed", {0.50, 0.55, 0.60, 0.65}, reference, set.validation,
             [&](double share)
             {
                 return narrowed(trial, share, trial_lessons, epochs, rng);
             });
     std::printf("chosen: %.0f %% of the weights, %.0f %% of the units; now with all %td samples\n",
-        100 * zeros, 100 * removed, shape_of(set.rest.x)[0]);
+        100 * zeros.share, 100 * removed.share, shape_of(set.rest.x)[0]);
 
     // The networks themselves: from all samples but the test set's.
     auto dense = make_network(side, full, rng);
     fit(dense, shifted{&set.rest}, epochs, 3e-3, rng);
     const shifted lessons{&set.rest, dense};
-    const auto thin = pruned(dense, zeros, lessons, epochs, rng);
-    const auto narrow = narrowed(dense, removed, lessons, epochs, rng);
+    const auto thin = pruned(dense, zeros.share, lessons, epochs, rng);
+    const auto narrow = narrowed(dense, removed.share, lessons, epochs, rng);
     const auto sparse = to_sparse(thin);
     const auto sparse_int8 = to_int8(thin);
     const auto narrow_int8 = to_int8(narrow);
 
     // The fair opponent: a dense network as small as the best compressed one, trained from scratch
     // for as long as the compressed one in all.
-    const bool thin_wins = io::state_bytes(sparse_int8) <= io::state_bytes(narrow_int8);
-    const std::size_t budget = std::min(io::state_bytes(sparse_int8), io::state_bytes(narrow_int8));
+    const bool thin_wins = zeros.passed != removed.passed
+                               ? zeros.passed
+                               : io::state_bytes(sparse_int8) <= io::state_bytes(narrow_int8);
+    const std::size_t budget =
+        thin_wins ? io::state_bytes(sparse_int8) : io::state_bytes(narrow_int8);
     std::array<index_t, 3> widths = full;
     for (index_t part = 95; part > 0 && io::state_bytes(make_network(side, widths, rng)) > budget;
          --part)
