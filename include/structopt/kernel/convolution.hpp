@@ -3,7 +3,7 @@
 #pragma once
 
 #include <structopt/kernel/gemm.hpp>
-#include <structopt/kernel/im2col.hpp>
+#include <structopt/kernel/patches.hpp>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
@@ -52,18 +52,56 @@ constexpr window convolution_block(const window& g, index_t first, index_t rows)
 namespace detail
 {
 
-constexpr std::size_t rounded_bytes(std::size_t bytes) noexcept
+/// Where a pass over one image keeps what it needs.
+template <class T, class Arch>
+struct convolution_scratch
 {
-    return (bytes + 63) / 64 * 64;
-}
+    T* framed = nullptr;
+    T* gradient = nullptr;
+    T* patches = nullptr;
+    std::byte* rest = nullptr;
 
-template <class T>
-constexpr std::size_t block_bytes(const window& g) noexcept
+    convolution_scratch(const window& g, std::byte* scratch, bool backward) noexcept
+    {
+        if (!g.trivial())
+        {
+            framed = take(framed_size<T>(g), scratch);
+            gradient = backward ? take(framed_size<T>(g), scratch) : nullptr;
+            patches = take(patches_size(g), scratch);
+        }
+        rest = scratch;
+    }
+
+    static constexpr index_t patches_size(const window& g) noexcept
+    {
+        return g.rows() * convolution_block_rows(g) * g.out_w + register_room<T>;
+    }
+
+    static constexpr std::size_t bytes(const window& g, bool backward) noexcept
+    {
+        return g.trivial()
+                   ? 0
+                   : (backward ? 2 : 1) * rounded(framed_size<T>(g)) + rounded(patches_size(g));
+    }
+
+private:
+    static constexpr std::size_t rounded(index_t elements) noexcept
+    {
+        return (static_cast<std::size_t>(elements) * sizeof(T) + 63) / 64 * 64;
+    }
+
+    static T* take(index_t elements, std::byte*& scratch) noexcept
+    {
+        T* const taken = reinterpret_cast<T*>(scratch);
+        scratch += rounded(elements);
+        return taken;
+    }
+};
+
+/// Positions of one product: those of a block of rows, or all where nothing is laid out.
+constexpr index_t convolution_block_positions(const window& g) noexcept
 {
-    return g.trivial() ? 0
-                       : rounded_bytes(static_cast<std::size_t>(
-                                           g.rows() * convolution_block_rows(g) * g.out_w) *
-                                       sizeof(T));
+    return (g.trivial() ? g.out_h : convolution_block_rows(g)) * g.out_w;
 }
 
 } // namespace detail
@@ -71,8 +109,8 @@ constexpr std::size_t block_bytes(const window& g) noexcept
 template <class T, class Arch>
 std::size_t convolution_forward_bytes(const window& g, index_t out) noexcept
 {
-    const index_t n = (g.trivial() ? g.out_h : convolution_block_rows(g)) * g.out_w;
-    return detail::block_bytes<T>(g) + gemm_scratch_bytes<T, Arch>(out, n, g.rows());
+    return detail::convolution_scratch<T, Arch>::bytes(g, false) +
+           gemm_scratch_bytes<T, Arch>(out, detail::convolution_block_positions(g), g.rows());
 }
 
 template <class T, class Arch>
@@ -83,32 +121,32 @@ void convolution_forward(const window& g, index_t out, const T* image, const T* 
     const index_t positions = g.columns();
     epilogue<T> finish;
     finish.row_bias = bias;
+    const detail::convolution_scratch<T, Arch> space(g, scratch, false);
     if (g.trivial())
     {
         gemm<T, Arch>(out, positions, depth, {w, depth, 1}, {image, positions, 1}, y, positions,
-            finish, scratch);
+            finish, space.rest);
         return;
     }
-    T* const patches = reinterpret_cast<T*>(scratch);
-    std::byte* const rest = scratch + detail::block_bytes<T>(g);
-    const index_t rows = convolution_block_rows(g);
-    for (index_t first = 0; first < g.out_h; first += rows)
+    frame<T, Arch>(g, image, space.framed);
+    const index_t step = convolution_block_rows(g);
+    for (index_t first = 0; first < g.out_h; first += step)
     {
-        const window part = convolution_block(g, first, rows);
-        const index_t n = part.columns();
-        im2col<T, Arch>(part, image, patches);
-        gemm<T, Arch>(out, n, depth, {w, depth, 1}, {patches, n, 1}, y + first * g.out_w, positions,
-            finish, rest);
+        const index_t rows = first + step <= g.out_h ? step : g.out_h - first;
+        const index_t n = rows * g.out_w;
+        gather_patches<T, Arch>(g, space.framed, first, rows, space.patches);
+        gemm<T, Arch>(out, n, depth, {w, depth, 1}, {space.patches, n, 1}, y + first * g.out_w,
+            positions, finish, space.rest);
     }
 }
 
 template <class T, class Arch>
 std::size_t convolution_backward_bytes(const window& g, index_t out) noexcept
 {
-    const index_t n = (g.trivial() ? g.out_h : convolution_block_rows(g)) * g.out_w;
+    const index_t n = detail::convolution_block_positions(g);
     const std::size_t dw = gemm_scratch_bytes<T, Arch>(out, g.rows(), n);
     const std::size_t dx = gemm_scratch_bytes<T, Arch>(g.rows(), n, out);
-    return detail::block_bytes<T>(g) + (dw > dx ? dw : dx);
+    return detail::convolution_scratch<T, Arch>::bytes(g, true) + (dw > dx ? dw : dx);
 }
 
 template <class T, class Arch>
@@ -119,37 +157,42 @@ void convolution_backward(const window& g, index_t out, const T* image, const T*
     const index_t positions = g.columns();
     epilogue<T> add;
     add.accumulate = true;
+    const detail::convolution_scratch<T, Arch> space(g, scratch, true);
     if (g.trivial())
     {
         gemm<T, Arch>(out, depth, positions, {dy, positions, 1}, {image, 1, positions}, dw, depth,
-            add, scratch);
+            add, space.rest);
         if (dimage != nullptr)
         {
             gemm<T, Arch>(depth, positions, out, {w, 1, depth}, {dy, positions, 1}, dimage,
-                positions, epilogue<T>{}, scratch);
+                positions, epilogue<T>{}, space.rest);
         }
         return;
     }
-    T* const patches = reinterpret_cast<T*>(scratch);
-    std::byte* const rest = scratch + detail::block_bytes<T>(g);
+    frame<T, Arch>(g, image, space.framed);
     if (dimage != nullptr)
     {
-        detail::zero_row(dimage, g.channels * g.height * g.width);
+        detail::zero_row(space.gradient, framed_size<T>(g));
     }
-    const index_t rows = convolution_block_rows(g);
-    for (index_t first = 0; first < g.out_h; first += rows)
+    const index_t step = convolution_block_rows(g);
+    for (index_t first = 0; first < g.out_h; first += step)
     {
-        const window part = convolution_block(g, first, rows);
-        const index_t n = part.columns();
+        const index_t rows = first + step <= g.out_h ? step : g.out_h - first;
+        const index_t n = rows * g.out_w;
         const T* const from = dy + first * g.out_w;
-        im2col<T, Arch>(part, image, patches);
-        gemm<T, Arch>(out, depth, n, {from, positions, 1}, {patches, 1, n}, dw, depth, add, rest);
+        gather_patches<T, Arch>(g, space.framed, first, rows, space.patches);
+        gemm<T, Arch>(
+            out, depth, n, {from, positions, 1}, {space.patches, 1, n}, dw, depth, add, space.rest);
         if (dimage != nullptr)
         {
-            gemm<T, Arch>(depth, n, out, {w, 1, depth}, {from, positions, 1}, patches, n,
-                epilogue<T>{}, rest);
-            col2im<T, Arch>(part, patches, dimage);
+            gemm<T, Arch>(depth, n, out, {w, 1, depth}, {from, positions, 1}, space.patches, n,
+                epilogue<T>{}, space.rest);
+            scatter_patches<T, Arch>(g, space.patches, first, rows, space.gradient);
         }
+    }
+    if (dimage != nullptr)
+    {
+        unframe<T, Arch>(g, space.gradient, dimage);
     }
 }
 
