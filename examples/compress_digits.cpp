@@ -237,22 +237,30 @@ Network pruned(Network network, double share, const Data& data, index_t epochs, 
     return network;
 }
 
-/// The dense network with fewer units: removed in three rounds, each followed by fine-tuning.
-template <class Network, class Data>
-Network narrowed(
-    Network network, double share, const Data& data, index_t epochs, random_engine& rng)
+/// The dense network with fewer units, removed in three rounds; `tune(network, round)` follows each.
+template <class Network, class Tune>
+Network narrowed(Network network, double share, const shape<4>& sample, const Tune& tune)
 {
-    const shape<4> sample = shape_of(data.from->x);
-    constexpr int rounds = 3;
-    const double each = 1 - std::pow(1 - share, 1.0 / rounds);
-    for (int round = 1; round <= rounds; ++round)
+    const double each = 1 - std::cbrt(1 - share);
+    for (int round = 1; round <= 3; ++round)
     {
         const auto kept =
             prune::choose_units(network, sample, prune::magnitude{}, {.sparsity = each});
         network = prune::compact(network, sample, kept);
-        fit(network, data, round == rounds ? epochs : epochs / 3, 2e-3, rng);
+        tune(network, round);
     }
     return network;
+}
+
+template <class Network>
+Network narrowed(
+    const Network& dense, double share, const shifted& lessons, index_t epochs, random_engine& rng)
+{
+    return narrowed(dense, share, shape_of(lessons.from->x),
+        [&](Network& network, int round)
+        {
+            fit(network, lessons, round == 3 ? epochs : epochs / 3, 2e-3, rng);
+        });
 }
 
 /// int8 weights, dense or sparse, whichever is smaller in each layer.
@@ -271,34 +279,18 @@ auto to_sparse(const Network& network)
         sparse::csr<float, std::uint16_t>>(network);
 }
 
-/// A share of weights or units to remove, and whether the network made with it was good enough.
-struct choice
-{
-    double share;
-    bool passed;
-};
-
-/// Goes through the shares, gentle ones first, while a network made with them loses at most half a
-/// point of validation accuracy, in int8, against the best seen so far; the last share that passed,
-/// or the first.
+/// The gentlest share, in steps of a hundredth, that makes a network fit into the bytes.
 template <class Make>
-choice strongest(const char* what, const std::vector<double>& shares, double reference,
-    const samples& validation, const Make& make)
+double share_within(std::size_t budget, const Make& make)
 {
-    choice chosen{shares.front(), false};
-    for (const double share : shares)
+    for (double share = 0.30; share < 0.99; share += 0.01)
     {
-        const double reached = accuracy(to_int8(make(share)), validation);
-        std::printf(
-            "  %s %.0f %%: validation accuracy %.2f %%\n", what, 100 * share, 100 * reached);
-        if (reached < reference - 0.005)
+        if (io::state_bytes(to_int8(make(share))) <= budget)
         {
-            break;
+            return share;
         }
-        chosen = {share, true};
-        reference = std::max(reference, reached);
     }
-    return chosen;
+    return 0.99;
 }
 
 /// Saves a network, loads it into another one of the same type (extents come from the file) and
@@ -337,53 +329,61 @@ int run(const settings& how)
         set.name.c_str(), shape_of(set.train.x)[0], shape_of(set.validation.x)[0],
         shape_of(set.test.x)[0]);
 
-    // Choices: on networks that have not seen the validation samples.
+    // The budget is a twelfth of the dense file. What has to go for it follows without training.
     const std::array<index_t, 3> full{16, 32, 96};
     auto trial = make_network(side, full, rng);
     fit(trial, shifted{&set.train}, epochs, 3e-3, rng);
-    const double reference = accuracy(trial, set.validation);
-    std::printf("  dense: validation accuracy %.2f %%\n", 100 * reference);
+    const std::size_t budget = io::state_bytes(trial) / 12;
+    const auto untuned = [](auto&, int) {};
+    const double zeros = share_within(budget * 97 / 100,
+        [&](double share)
+        {
+            auto thin = trial;
+            prune::apply(
+                thin, prune::magnitude{}, {.sparsity = share, .scope = prune::scope::global});
+            return thin;
+        });
+    const double removed = share_within(budget,
+        [&](double share)
+        {
+            return narrowed(trial, share, sample, untuned);
+        });
+
+    // Which of the two is better is decided on samples that the networks have not seen.
     const shifted trial_lessons{&set.train, trial};
-    const choice zeros =
-        strongest("pruned", {0.80, 0.85, 0.90, 0.92, 0.94}, reference, set.validation,
-            [&](double share)
-            {
-                return pruned(trial, share, trial_lessons, epochs, rng);
-            });
-    const choice removed =
-        strongest("units removed", {0.50, 0.55, 0.60, 0.65}, reference, set.validation,
-            [&](double share)
-            {
-                return narrowed(trial, share, trial_lessons, epochs, rng);
-            });
-    std::printf("chosen: %.0f %% of the weights, %.0f %% of the units; now with all %td samples\n",
-        100 * zeros.share, 100 * removed.share, shape_of(set.rest.x)[0]);
+    const double thin_reached =
+        accuracy(to_int8(pruned(trial, zeros, trial_lessons, 2 * epochs, rng)), set.validation);
+    const double narrow_reached =
+        accuracy(to_int8(narrowed(trial, removed, trial_lessons, 2 * epochs, rng)), set.validation);
+    const bool thin_wins = thin_reached >= narrow_reached;
+    std::printf(
+        "validation accuracy: dense %.2f %%; at a twelfth of the bytes, in int8, with %.0f %% "
+        "of the weights zero %.2f %%, with %.0f %% of the units removed %.2f %%\n",
+        100 * accuracy(trial, set.validation), 100 * zeros, 100 * thin_reached, 100 * removed,
+        100 * narrow_reached);
 
     // The networks themselves: from all samples but the test set's.
     auto dense = make_network(side, full, rng);
     fit(dense, shifted{&set.rest}, epochs, 3e-3, rng);
     const shifted lessons{&set.rest, dense};
-    const auto thin = pruned(dense, zeros.share, lessons, epochs, rng);
-    const auto narrow = narrowed(dense, removed.share, lessons, epochs, rng);
+    const auto thin = pruned(dense, zeros, lessons, 2 * epochs, rng);
+    const auto narrow = narrowed(dense, removed, lessons, 2 * epochs, rng);
     const auto sparse = to_sparse(thin);
     const auto sparse_int8 = to_int8(thin);
     const auto narrow_int8 = to_int8(narrow);
 
     // The fair opponent: a dense network as small as the best compressed one, trained from scratch
-    // for as long as the compressed one in all.
-    const bool thin_wins = zeros.passed != removed.passed
-                               ? zeros.passed
-                               : io::state_bytes(sparse_int8) <= io::state_bytes(narrow_int8);
-    const std::size_t budget =
+    // for as long as that in all, by the same teacher.
+    const std::size_t bytes =
         thin_wins ? io::state_bytes(sparse_int8) : io::state_bytes(narrow_int8);
     std::array<index_t, 3> widths = full;
-    for (index_t part = 95; part > 0 && io::state_bytes(make_network(side, widths, rng)) > budget;
+    for (index_t part = 95; part > 0 && io::state_bytes(make_network(side, widths, rng)) > bytes;
          --part)
     {
         widths = {std::max<index_t>(1, 16 * part / 96), std::max<index_t>(1, 32 * part / 96), part};
     }
     auto small = make_network(side, widths, rng);
-    fit(small, lessons, 2 * epochs, 3e-3, rng);
+    fit(small, lessons, 3 * epochs, 3e-3, rng);
 
     // The test set is read here, once.
     std::vector<compress::report> variants;
