@@ -4,6 +4,7 @@
 
 #include <structopt/core/allocator.hpp>
 #include <structopt/core/error.hpp>
+#include <structopt/core/finite.hpp>
 #include <structopt/core/parallel.hpp>
 #include <structopt/core/random.hpp>
 #include <structopt/core/shape.hpp>

@@ -13,6 +13,7 @@
 #include <structopt/nn/conv2d.hpp>
 #include <structopt/nn/dense.hpp>
 #include <structopt/nn/dropout.hpp>
+#include <structopt/nn/every_weight.hpp>
 #include <structopt/nn/extent2.hpp>
 #include <structopt/nn/flatten.hpp>
 #include <structopt/nn/global_avg_pool.hpp>

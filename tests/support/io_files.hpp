@@ -6,6 +6,8 @@
 #include <structopt/core/error.hpp>
 #include <structopt/core/tensor.hpp>
 
+#include "support/message.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -112,30 +114,6 @@ inline void spill(const std::string& path, std::span<const std::byte> content)
     file.write(reinterpret_cast<const char*>(content.data()),
         static_cast<std::streamsize>(content.size()));
     REQUIRE_MESSAGE(file.good(), path);
-}
-
-/// The message of the `Error` that `function` throws; "" if it throws nothing.
-template <class Error, class Function>
-std::string message_of(Function&& function)
-{
-    try
-    {
-        function();
-    }
-    catch (const Error& e)
-    {
-        return e.what();
-    }
-    return "";
-}
-
-/// Checks that a message has all these parts.
-inline void check_parts(const std::string& message, std::initializer_list<const char*> parts)
-{
-    for (const char* const part : parts)
-    {
-        CHECK_MESSAGE(message.find(part) != std::string::npos, "no \"", part, "\" in: ", message);
-    }
 }
 
 /// The path of real data: $variable/name, or "" with a message where it is absent.

@@ -3,13 +3,16 @@
 #pragma once
 
 #include <structopt/compress/latency.hpp>
+#include <structopt/core/finite.hpp>
 #include <structopt/io/state.hpp>
 #include <structopt/nn/chain.hpp>
 #include <structopt/nn/transform.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -19,12 +22,12 @@ namespace compress
 /// One layer of a report.
 struct layer_report
 {
-    std::string name;          ///< "0.2": its place in the network
-    std::string type;          ///< "dense"
-    std::string format;        ///< of its weight: "dense", "csr8"; empty without one
-    index_t parameters = 0;    ///< numbers of its tensors, zeros included
-    index_t nonzeros = 0;      ///< of these, not zero (of a packed format: stored)
-    std::size_t bytes = 0;     ///< of its tensors as they are stored, indices and scales included
+    std::string name;       ///< "0.2": its place in the network
+    std::string type;       ///< "dense"
+    std::string format;     ///< of its weight: "dense", "csr8"; empty without one
+    index_t parameters = 0; ///< numbers that were trained, zeros included; statistics are none
+    index_t nonzeros = 0;   ///< of these, not zero (of a format of its own: stored)
+    std::size_t bytes = 0;  ///< of its tensors as a file holds them, indices and scales included
     index_t multiply_adds = 0; ///< of one sample
 
     friend bool operator==(const layer_report&, const layer_report&) = default;
@@ -36,18 +39,24 @@ struct report
     std::string name;
     double accuracy = 0; ///< a fraction; the caller's measurement
     std::vector<layer_report> layers;
-    index_t parameters = 0;
-    index_t nonzeros = 0;
+    index_t parameters = 0;           ///< tied ones count once
+    index_t nonzeros = 0;             ///< tied ones count once
     std::size_t bytes = 0;            ///< of the safetensors file, header included
     index_t multiply_adds = 0;        ///< of one sample
-    std::size_t activation_bytes = 0; ///< the largest input and output that live at once, batch 1
-    std::size_t scratch_bytes = 0;    ///< what the forward pass asks for, batch 1
-    double latency_us_batch1 = 0;
-    double latency_us_batch64 = 0;
+    std::size_t activation_bytes = 0; ///< of the layer with the most input and output, batch 1
+    std::size_t scratch_bytes = 0;    ///< all that a forward pass needs beside x and y, batch 1
+    double latency_us_batch1 = 0;     ///< microseconds of a forward pass of one sample
+    double latency_us_batch64 = 0;    ///< microseconds of a forward pass of 64 samples
+
+    friend bool operator==(const report&, const report&) = default;
 };
 
 /// Measures a network on samples of shape `sample` (a batch of any size; its first extent is
-/// ignored). Dense weights are packed for the timing, as in deployment.
+/// ignored). Dense weights are packed for the timing and the scratch, as in deployment: scratch
+/// holds the activations between the layers as well as what the kernels ask for. A layer that
+/// overwrites its input counts its activations once.
+///
+/// Throws `shape_error` if the network does not take such samples.
 template <class Network, std::size_t N>
 report measure(const Network& network, const shape<N>& sample, std::string name,
     double accuracy = 0, const latency_options& options = {});
@@ -63,12 +72,13 @@ index_t stored_nonzeros(const P& parameter)
     if constexpr (io::detail::is_tensor<P>)
     {
         using T = typename P::value_type;
-        return static_cast<index_t>(
-            std::count_if(parameter.data(), parameter.data() + parameter.size(),
-                [](T value)
-                {
-                    return value != T(0);
-                }));
+        return static_cast<index_t>(parameter.size()) -
+               static_cast<index_t>(
+                   std::count_if(parameter.data(), parameter.data() + parameter.size(),
+                       [](T value)
+                       {
+                           return structopt::detail::is_zero(value);
+                       }));
     }
     else
     {
@@ -87,6 +97,22 @@ std::size_t stored_bytes(const P& parameter)
     {
         return nn::storage_traits<P>::bytes(parameter);
     }
+}
+
+/// Adds up what `nn::visit_parameters` shows.
+template <class L>
+void count_parameters(const L& layer, index_t& parameters, index_t& nonzeros, std::size_t& bytes)
+{
+    nn::visit_parameters(layer,
+        [&](const nn::parameter_name&, const auto& parameter, nn::role kind)
+        {
+            bytes += stored_bytes(parameter);
+            if (kind != nn::role::statistic)
+            {
+                parameters += static_cast<index_t>(parameter.size());
+                nonzeros += stored_nonzeros(parameter);
+            }
+        });
 }
 
 template <class L>
@@ -118,6 +144,8 @@ report measure(const Network& network, const shape<N>& sample, std::string name,
     report r;
     r.name = std::move(name);
     r.accuracy = accuracy;
+    std::size_t in_memory = 0;
+    detail::count_parameters(network, r.parameters, r.nonzeros, in_memory);
     nn::walk_layers(network, one,
         [&](const std::string& path, const auto& layer, const auto& in, const auto& out)
         {
@@ -126,19 +154,14 @@ report measure(const Network& network, const shape<N>& sample, std::string name,
             row.name = path;
             row.type = nn::layer_traits<L>::name();
             row.format = detail::weight_format(layer);
-            nn::visit_parameters(layer,
-                [&](const nn::parameter_name&, const auto& parameter, nn::role)
-                {
-                    row.parameters += static_cast<index_t>(parameter.size());
-                    row.nonzeros += detail::stored_nonzeros(parameter);
-                    row.bytes += detail::stored_bytes(parameter);
-                });
+            detail::count_parameters(layer, row.parameters, row.nonzeros, row.bytes);
             row.multiply_adds = nn::multiply_adds(layer, in);
-            r.parameters += row.parameters;
-            r.nonzeros += row.nonzeros;
             r.multiply_adds += row.multiply_adds;
-            r.activation_bytes = std::max(
-                r.activation_bytes, static_cast<std::size_t>(count(in) + count(out)) * sizeof(T));
+            // The first layer has the caller's input, which it leaves alone.
+            const bool overwrites = nn::layer_traits<L>::in_place() && !r.layers.empty();
+            const index_t live = overwrites ? count(out) : count(in) + count(out);
+            r.activation_bytes =
+                std::max(r.activation_bytes, static_cast<std::size_t>(live) * sizeof(T));
             r.layers.push_back(std::move(row));
         });
     r.bytes = io::state_bytes(network);

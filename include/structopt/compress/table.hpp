@@ -3,10 +3,11 @@
 #pragma once
 
 #include <structopt/compress/report.hpp>
+#include <structopt/core/finite.hpp>
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <cstdio>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +25,7 @@ std::string to_layer_table(const report& r);
 
 /// `[{"name", "accuracy", "parameters", "nonzeros", "bytes", "ratio", "multiply_adds",
 /// "activation_bytes", "scratch_bytes", "latency_us_batch1", "latency_us_batch64", "layers"}]`;
-/// the ratio is the first variant's bytes over this one's.
+/// the ratio is the first variant's bytes over this one's. A number that is NaN or infinite is null.
 std::string to_json(std::span<const report> variants);
 
 // ---------------------------------------------------------------------------------------------
@@ -35,10 +36,16 @@ namespace detail
 /// A number with so many decimals, the same in every locale.
 inline std::string decimal(double value, int digits)
 {
-    char text[64];
+    char text[400]; // more than the digits of any double
     const auto [end, error] =
         std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, digits);
     return error == std::errc() ? std::string(text, end) : std::string("nan");
+}
+
+/// The same for JSON, which has no NaN.
+inline std::string json_number(double value, int digits)
+{
+    return structopt::detail::is_finite(value) ? decimal(value, digits) : std::string("null");
 }
 
 /// Lines of cells: the first column to the left, the others to the right.
@@ -139,16 +146,16 @@ inline std::string to_json(std::span<const report> variants)
     {
         json += &r == variants.data() ? "\n" : ",\n";
         json += "  {\"name\": " + detail::quoted(r.name);
-        json += ", \"accuracy\": " + detail::decimal(r.accuracy, 6);
+        json += ", \"accuracy\": " + detail::json_number(r.accuracy, 6);
         json += ", \"parameters\": " + std::to_string(r.parameters);
         json += ", \"nonzeros\": " + std::to_string(r.nonzeros);
         json += ", \"bytes\": " + std::to_string(r.bytes);
-        json += ", \"ratio\": " + detail::decimal(detail::ratio(variants, r), 3);
+        json += ", \"ratio\": " + detail::json_number(detail::ratio(variants, r), 3);
         json += ", \"multiply_adds\": " + std::to_string(r.multiply_adds);
         json += ", \"activation_bytes\": " + std::to_string(r.activation_bytes);
         json += ", \"scratch_bytes\": " + std::to_string(r.scratch_bytes);
-        json += ", \"latency_us_batch1\": " + detail::decimal(r.latency_us_batch1, 3);
-        json += ", \"latency_us_batch64\": " + detail::decimal(r.latency_us_batch64, 3);
+        json += ", \"latency_us_batch1\": " + detail::json_number(r.latency_us_batch1, 3);
+        json += ", \"latency_us_batch64\": " + detail::json_number(r.latency_us_batch64, 3);
         json += ",\n   \"layers\": [";
         for (const layer_report& row : r.layers)
         {

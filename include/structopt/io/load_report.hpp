@@ -52,10 +52,16 @@ public:
                              " got " + std::string(name_of(found)));
     }
 
+    /// Both have it; the reader cannot use what the file has, for this reason.
+    void unusable(std::string_view name, std::string_view reason)
+    {
+        m_unusable.push_back(std::string(name) + " (" + std::string(reason) + ")");
+    }
+
     bool empty() const noexcept
     {
         return m_missing.empty() && m_unexpected.empty() && m_misshaped.empty() &&
-               m_mistyped.empty();
+               m_mistyped.empty() && m_unusable.empty();
     }
 
     /// "2 missing: a [3], b [4, 5]; 1 mis-shaped: c expected [3] got [4]"
@@ -66,6 +72,7 @@ public:
         append(all, "unexpected", m_unexpected);
         append(all, "mis-shaped", m_misshaped);
         append(all, "mis-typed", m_mistyped);
+        append(all, "unusable", m_unusable);
         return all;
     }
 
@@ -98,6 +105,7 @@ private:
     std::vector<std::string> m_unexpected;
     std::vector<std::string> m_misshaped;
     std::vector<std::string> m_mistyped;
+    std::vector<std::string> m_unusable;
 };
 
 } // namespace io

@@ -76,7 +76,7 @@ inline std::string in_quotes(std::string_view text)
     return result;
 }
 
-/// "[64, 3, 5, 5]" for extents whose number is known at run time only.
+/// "[64, 3, 5, 5]" for extents whose number is known at run time only; -1 reads "any".
 inline std::string describe_extents(std::span<const index_t> extents)
 {
     std::string text = "[";
@@ -86,7 +86,8 @@ inline std::string describe_extents(std::span<const index_t> extents)
         {
             return text + ", ... (" + std::to_string(extents.size()) + " axes)]";
         }
-        text += (i > 0 ? ", " : "") + std::to_string(extents[i]);
+        text += (i > 0 ? ", " : "");
+        text += extents[i] == -1 ? std::string("any") : std::to_string(extents[i]);
     }
     return text + "]";
 }

@@ -13,10 +13,14 @@
 #include <structopt/nn/storage.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -70,9 +74,12 @@ std::size_t state_bytes(const Network& network)
 
 /// Reads a network's parameters out of an open file.
 ///
-/// One `format_error` lists all missing, unexpected, mis-shaped and mis-typed tensors; the network
-/// is unchanged then. F16, BF16, F32 and F64 convert to the network's element type. PyTorch's
-/// "num_batches_tracked" is skipped.
+/// One `format_error` lists all missing, unexpected, mis-shaped, mis-typed and otherwise unusable
+/// tensors; the network is unchanged then. F16, BF16, F32 and F64 convert to the network's element
+/// type. PyTorch's "num_batches_tracked" is skipped. Of tied parameters the first name is read.
+///
+/// With `resize`, layers take their extents from the file (`refresh`); extents that disagree within
+/// a layer are a `format_error`, between layers a `shape_error` at the first call.
 template <class Network>
 void load_state(Network& network, const safetensors_file& file, const load_options& options = {});
 
@@ -174,10 +181,10 @@ struct format_line
     {
         const char* const last = text.data() + text.size();
         const auto [end, error] = std::from_chars(text.data(), last, value);
-        return error == std::errc() && end == last && value >= 0;
+        return error == std::errc() && end == last;
     }
 
-    /// Whether `text` is such a line.
+    /// Whether `text` is such a line, of a matrix whose elements can be counted.
     bool parse(std::string_view text)
     {
         const std::size_t first = text.find(' ');
@@ -189,7 +196,19 @@ struct format_line
         }
         format = text.substr(0, first);
         return number(text.substr(first + 1, second - first - 1), rows) &&
-               number(text.substr(second + 1), columns);
+               number(text.substr(second + 1), columns) && plausible(rows) && plausible(columns) &&
+               checked_count(std::array{rows, columns}, 1).has_value();
+    }
+
+    /// Far more than there is memory for, and far from where padding overflows.
+    static bool plausible(index_t extent) noexcept
+    {
+        return extent >= 0 && extent <= index_t{1} << 40;
+    }
+
+    std::string text() const
+    {
+        return format + " " + std::to_string(rows) + " " + std::to_string(columns);
     }
 };
 
@@ -227,16 +246,24 @@ public:
     template <class V>
     buffer<V> get(std::string_view part)
     {
-        const std::string name = m_name + "." + std::string(part);
+        std::string name = m_name + "." + std::string(part);
         buffer<V> values(static_cast<std::size_t>(m_file.at(name).count));
         m_file.read_into(name, std::span<V>(values));
+        m_read.push_back(std::move(name));
         return values;
+    }
+
+    /// Names of the tensors that were read.
+    const std::vector<std::string>& read() const noexcept
+    {
+        return m_read;
     }
 
 private:
     const safetensors_file& m_file;
     std::string m_name;
     format_line m_line;
+    std::vector<std::string> m_read;
 };
 
 /// The file's name of a parameter.
@@ -252,59 +279,172 @@ inline bool is_batch_counter(std::string_view name)
     return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
 }
 
-/// Replaces one parameter by what the file has, or notes in the report why not.
-template <class P>
-void load_parameter(const safetensors_file& file, const std::string& name, P& parameter,
-    const load_options& options, load_report& report)
+/// Takes the parameters of a network out of a file, one after the other, and notes what does not fit.
+class state_loader
 {
-    if constexpr (is_tensor<P>)
+public:
+    state_loader(const safetensors_file& file, const load_options& options)
+        : m_file(file)
+        , m_options(options)
     {
-        using T = typename P::value_type;
-        auto extents = shape_of(parameter);
-        const tensor_entry* const there = file.find(name);
-        if (parameter.size() == 0 && there == nullptr)
+    }
+
+    /// Replaces a parameter by what the file has under `name`, or notes why not.
+    template <class P>
+    void load(const std::string& name, P& parameter, nn::role kind)
+    {
+        if constexpr (is_tensor<P>)
+        {
+            load_tensor(name, parameter, kind);
+        }
+        else
+        {
+            load_format(name, parameter);
+        }
+    }
+
+    /// The name counts as expected, whether or not anything is loaded from it.
+    void expect(const std::string& name)
+    {
+        m_expected.insert(name);
+    }
+
+    /// Throws one error for everything that was noted, unexpected tensors of the file included.
+    void finish()
+    {
+        for (const tensor_entry& entry : m_file.entries())
+        {
+            const bool ours = entry.name.compare(0, m_options.prefix.size(), m_options.prefix) == 0;
+            if (!m_options.ignore_unexpected && (ours || m_options.name_map) &&
+                !is_batch_counter(entry.name) && !expected(entry.name))
+            {
+                m_report.unexpected(entry.name, entry.type, entry.shape);
+            }
+        }
+        m_report.raise_if_any(m_file.name(), "the tensors of the network");
+    }
+
+private:
+    template <class T, std::size_t N>
+    void load_tensor(const std::string& name, tensor<T, N>& parameter, nn::role kind)
+    {
+        const tensor_entry* const there = m_file.find(name);
+        if (there == nullptr && parameter.size() == 0 && kind != nn::role::weight)
         {
             return; // a bias that was switched off
         }
-        if (options.resize && there != nullptr && there->shape.size() == extents.size())
+        auto extents = shape_of(parameter);
+        if (m_options.resize)
         {
-            std::copy(there->shape.begin(), there->shape.end(), extents.begin());
+            extents.fill(-1);
+            if (there != nullptr && there->shape.size() == N)
+            {
+                std::copy(there->shape.begin(), there->shape.end(), extents.begin());
+            }
         }
-        if (file.check<T>(name, extents, report) != nullptr)
+        const auto line = m_file.metadata().find(name);
+        if (there == nullptr && line != m_file.metadata().end())
+        {
+            unusable(name, "expected a dense tensor, got " + in_quotes(line->second));
+        }
+        else if (m_file.check<T>(name, extents, m_report) != nullptr)
         {
             structopt::resize(parameter, extents);
-            file.read_into(name, parameter);
+            m_file.read_into(name, parameter);
         }
     }
-    else
+
+    template <class P>
+    void load_format(const std::string& name, P& parameter)
     {
         using traits = nn::storage_traits<P>;
-        const shape<2> ours{traits::rows(parameter), traits::columns(parameter)};
-        const auto line_text = file.metadata().find(name);
-        format_line line;
-        if (line_text == file.metadata().end() || !line.parse(line_text->second))
+        shape<2> ours{-1, -1};
+        if (!m_options.resize)
         {
-            report.missing(name + " (format in the metadata)", ours);
+            ours = {traits::rows(parameter), traits::columns(parameter)};
+        }
+        constexpr bool closed_choice = requires
+        {
+            parameter.format();
+        };
+        const std::string format(closed_choice ? "of its own" : std::string(traits::name()));
+        const auto text = m_file.metadata().find(name);
+        format_line line;
+        if (text == m_file.metadata().end())
+        {
+            if (m_file.find(name) != nullptr)
+            {
+                unusable(name, "expected format " + format + ", got a dense tensor");
+            }
+            else
+            {
+                m_report.missing(name + " (format " + format + ")", ours);
+            }
+            return;
+        }
+        if (!line.parse(text->second))
+        {
+            unusable(name, "expected a format and two extents in the metadata, got " +
+                               in_quotes(text->second));
+            return;
+        }
+        if (!closed_choice && line.format != traits::name())
+        {
+            unusable(name, "expected format " + format + ", got " + in_quotes(line.format));
             return;
         }
         const shape<2> theirs{line.rows, line.columns};
-        if (!options.resize && ours != theirs)
+        if (!m_options.resize && ours != theirs)
         {
-            report.misshaped(name, ours, theirs);
+            m_report.misshaped(name, ours, theirs);
+            m_excused.push_back(name + ".");
             return;
         }
-        if constexpr (!requires { parameter.format(); })
+        format_source source(m_file, name, std::move(line));
+#if STRUCTOPT_HAS_EXCEPTIONS
+        try
         {
-            if (traits::name() != line.format)
-            {
-                structopt::detail::raise<format_error>(file.name() + " tensor '" + name + "'",
-                    "format " + std::string(traits::name()), line.format);
-            }
+            parameter = traits::load(source);
         }
-        format_source source(file, name, std::move(line));
+        catch (const format_error& e)
+        {
+            unusable(name, e.what());
+            return;
+        }
+        catch (const shape_error& e)
+        {
+            unusable(name, e.what());
+            return;
+        }
+#else
         parameter = traits::load(source);
+#endif
+        m_expected.insert(source.read().begin(), source.read().end());
     }
-}
+
+    /// Notes it; the tensors below the name are not unexpected then.
+    void unusable(const std::string& name, const std::string& reason)
+    {
+        m_report.unusable(name, reason);
+        m_excused.push_back(name + ".");
+    }
+
+    bool expected(const std::string& name) const
+    {
+        return m_expected.count(name) != 0 ||
+               std::any_of(m_excused.begin(), m_excused.end(),
+                   [&](const std::string& start)
+                   {
+                       return name.compare(0, start.size(), start) == 0;
+                   });
+    }
+
+    const safetensors_file& m_file;
+    const load_options& m_options;
+    load_report m_report;
+    std::set<std::string, std::less<>> m_expected;
+    std::vector<std::string> m_excused;
+};
 
 /// The extents of one parameter: of a tensor, or of the matrix of a format of its own.
 template <class P>
@@ -344,7 +484,20 @@ void refresh_layers(L& layer, const std::vector<std::vector<index_t>>& before, s
             });
         if constexpr (requires { layer.refresh(); })
         {
+#if STRUCTOPT_HAS_EXCEPTIONS
+            try
+            {
+                layer.refresh();
+            }
+            catch (const format_error& e)
+            {
+                structopt::detail::raise<format_error>(
+                    source + " layer '" + (path != nullptr ? path->text() : "") + "', " + e.where(),
+                    e.expected(), e.found());
+            }
+#else
             layer.refresh();
+#endif
         }
     }
     if constexpr (nn::has_children<L>)
@@ -382,8 +535,9 @@ void add_state(safetensors_writer& writer, const Network& network, const std::st
                 {
                     format = parameter.format();
                 }
-                writer.set_metadata(name, format + " " + std::to_string(traits::rows(parameter)) +
-                                              " " + std::to_string(traits::columns(parameter)));
+                const detail::format_line line{
+                    format, traits::rows(parameter), traits::columns(parameter)};
+                writer.set_metadata(name, line.text());
                 detail::format_sink sink(writer, name);
                 traits::save(parameter, sink);
             }
@@ -405,43 +559,23 @@ std::size_t save_state(const Network& network, const std::string& path, const sa
 template <class Network>
 void load_state(Network& network, const safetensors_file& file, const load_options& options)
 {
-    load_report report;
     Network loaded = network;
-    std::set<std::string, std::less<>> used;
+    detail::state_loader loader(file, options);
     // Unlike visit_parameters: every name counts as expected, also the second one of a tied
     // parameter, and empty tensors may be filled.
     std::vector<const void*> seen;
-    const auto load = [&](const nn::parameter_name& path, auto& parameter, nn::role)
+    const auto load = [&](const nn::parameter_name& path, auto& parameter, nn::role kind)
     {
         const std::string name = detail::file_name(path, options);
-        const bool first = std::find(seen.begin(), seen.end(), &parameter) == seen.end();
-        seen.push_back(&parameter);
-        used.insert(name);
-        if (first)
+        loader.expect(name);
+        if (std::find(seen.begin(), seen.end(), &parameter) == seen.end())
         {
-            detail::load_parameter(file, name, parameter, options, report);
+            seen.push_back(&parameter);
+            loader.load(name, parameter, kind);
         }
     };
     nn::detail::visit_all(loaded, nullptr, load);
-    const auto belongs = [&](const std::string& name)
-    {
-        if (used.count(name) != 0 || detail::is_batch_counter(name))
-        {
-            return true;
-        }
-        const std::size_t dot = name.rfind('.');
-        return dot != std::string::npos && used.count(name.substr(0, dot)) != 0 &&
-               file.metadata().count(name.substr(0, dot)) != 0;
-    };
-    for (const tensor_entry& entry : file.entries())
-    {
-        const bool ours = entry.name.compare(0, options.prefix.size(), options.prefix) == 0;
-        if (!options.ignore_unexpected && (ours || options.name_map) && !belongs(entry.name))
-        {
-            report.unexpected(entry.name, entry.type, entry.shape);
-        }
-    }
-    report.raise_if_any(file.name(), "the tensors of the network");
+    loader.finish();
     if (options.resize)
     {
         std::vector<std::vector<index_t>> before;

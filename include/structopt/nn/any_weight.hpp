@@ -83,6 +83,9 @@ struct storage_traits<any_weight<T, Formats...>>
     using storage = any_weight<T, Formats...>;
     using value_type = T;
 
+    /// Whether one of the formats is codes of the numbers that were trained.
+    static constexpr bool quantized = !(is_exact<Formats>::value && ...);
+
     static constexpr std::string_view name() noexcept
     {
         return "any";
@@ -153,7 +156,8 @@ struct storage_traits<any_weight<T, Formats...>>
     }
 
     template <class Sink>
-    static void save(const storage& s, Sink& sink)
+    static void save(const storage& s, Sink& sink) requires(
+        requires(const Formats& f) { storage_traits<Formats>::save(f, sink); } && ...)
     {
         ask(s,
             [&]<class S>(const S& format)

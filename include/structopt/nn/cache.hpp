@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/core/random.hpp>
+#include <structopt/nn/every_weight.hpp>
 #include <structopt/nn/layer.hpp>
 
 #include <type_traits>
@@ -11,6 +12,22 @@
 STRUCTOPT_BEGIN_NAMESPACE
 namespace nn
 {
+
+namespace detail
+{
+
+/// Whether a network can be trained; says why not.
+template <class L>
+constexpr bool check_trainable() noexcept
+{
+    constexpr bool trainable = every_weight<L, is_trainable>;
+    static_assert(trainable,
+        "packed, sparse and quantized weights do not train: train before nn::pack, nn::convert or "
+        "quantize::convert, or go on from nn::unpack(net)");
+    return trainable;
+}
+
+} // namespace detail
 
 /// What one forward pass of training keeps for its backward pass: activations, scratch, the random
 /// engines of dropout. Reusable: buffers are allocated once per batch size.
@@ -48,14 +65,17 @@ template <class L, class T, std::size_t N>
 const auto& forward(
     const L& network, std::type_identity_t<view<const T, N>> x, network_cache<L, T, N>& kept)
 {
-    if (!x.contiguous())
+    if constexpr (detail::check_trainable<L>())
     {
-        structopt::detail::raise<shape_error>(std::string(layer_traits<L>::name()),
-            "a contiguous row-major input", "strides " + describe(x.strides()));
+        if (!x.contiguous())
+        {
+            structopt::detail::raise<shape_error>(std::string(layer_traits<L>::name()),
+                "a contiguous row-major input", "strides " + describe(x.strides()));
+        }
+        resize(kept.y, layer_traits<L>::output_shape(network, x.shape()));
+        kept.x = x;
+        layer_traits<L>::forward(network, x, as_view(kept.y), kept.layers);
     }
-    resize(kept.y, layer_traits<L>::output_shape(network, x.shape()));
-    kept.x = x;
-    layer_traits<L>::forward(network, x, as_view(kept.y), kept.layers);
     return kept.y;
 }
 
@@ -67,13 +87,16 @@ template <class L, class T, std::size_t N>
 void backward(const L& network, std::type_identity_t<view<const T, nn::output_rank<L, N>>> dy,
     network_cache<L, T, N>& kept, L& gradients, std::type_identity_t<view<T, N>> dx = {})
 {
-    const auto y = as_view(std::as_const(kept.y));
-    check_shape("gradient of the output", y.shape(), dy.shape());
-    if (dx.data() != nullptr)
+    if constexpr (detail::check_trainable<L>())
     {
-        check_shape("gradient of the input", kept.x.shape(), dx.shape());
+        const auto y = as_view(std::as_const(kept.y));
+        check_shape("gradient of the output", y.shape(), dy.shape());
+        if (dx.data() != nullptr)
+        {
+            check_shape("gradient of the input", kept.x.shape(), dx.shape());
+        }
+        layer_traits<L>::backward(network, kept.x, y, dy, dx, kept.layers, gradients);
     }
-    layer_traits<L>::backward(network, kept.x, y, dy, dx, kept.layers, gradients);
 }
 
 /// Lets layers with running averages (batch norm) take in the batch the cache has seen.

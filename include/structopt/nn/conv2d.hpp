@@ -118,7 +118,8 @@ public:
         const index_t window = m_options.kernel.height * m_options.kernel.width;
         const index_t rows = storage_traits<storage>::rows(weight);
         const index_t columns = storage_traits<storage>::columns(weight);
-        const bool depthwise = m_options.groups > 1 && m_options.groups == m_options.in;
+        // Of the groups only those of a layer that lets channels pass follow its channels.
+        const bool depthwise = unit_coupling() == coupling::passes;
         const index_t groups = depthwise && rows >= 1 ? rows : m_options.groups;
         bool fits = rows >= 1 && columns >= window && columns % window == 0 && rows % groups == 0;
         if constexpr (std::same_as<storage, tensor<value_type, 4>>)
@@ -322,11 +323,25 @@ public:
     }
 
     /// The same layer over another storage of the same extents. Storage other than dense needs
-    /// groups == 1: `argument_error` otherwise.
+    /// groups == 1: `argument_error` otherwise. A dense matrix becomes the canonical weight.
     template <weight_storage Storage>
-    conv2d<Storage> with_weight(Storage replacement) const
+    auto with_weight(Storage replacement) const
     {
-        return conv2d<Storage>(m_options, std::move(replacement), bias);
+        using T = typename storage_traits<Storage>::value_type;
+        if constexpr (std::same_as<Storage, tensor<T, 2>>)
+        {
+            const shape<4> extents{m_options.out, m_options.in / m_options.groups,
+                m_options.kernel.height, m_options.kernel.width};
+            check_shape(
+                "conv2d weight", shape<2>{extents[0], count(tail(extents))}, shape_of(replacement));
+            return conv2d<T>(
+                m_options, structopt::copy(view<const T, 4>(replacement.data(), extents)), bias);
+        }
+        else
+        {
+            return conv2d<typename weight_argument<Storage, 4>::type>(
+                m_options, std::move(replacement), bias);
+        }
     }
 
     storage weight;
@@ -648,10 +663,11 @@ conv2d(const conv2d_options&, random_engine&, const Init&) -> conv2d<float>;
 conv2d(const conv2d_options&, random_engine&)->conv2d<float>;
 
 template <weight_storage Storage>
-conv2d(const conv2d_options&, Storage) -> conv2d<Storage>;
+conv2d(const conv2d_options&, Storage) -> conv2d<typename weight_argument<Storage, 4>::type>;
 
 template <weight_storage Storage, class T>
-conv2d(const conv2d_options&, Storage, tensor<T, 1>) -> conv2d<Storage>;
+conv2d(const conv2d_options&, Storage, tensor<T, 1>)
+    -> conv2d<typename weight_argument<Storage, 4>::type>;
 
 } // namespace nn
 STRUCTOPT_END_NAMESPACE

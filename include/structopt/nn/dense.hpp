@@ -173,13 +173,13 @@ public:
 
     /// The same layer over another storage of the same extents.
     template <weight_storage Storage>
-    dense<Storage> with_weight(Storage replacement) const
+    auto with_weight(Storage replacement) const
     {
         const shape<2> expected{outputs(), inputs()};
         check_shape("dense weight", expected,
             shape<2>{storage_traits<Storage>::rows(replacement),
                 storage_traits<Storage>::columns(replacement)});
-        return dense<Storage>(std::move(replacement), bias);
+        return dense<typename weight_argument<Storage, 2>::type>(std::move(replacement), bias);
     }
 
     storage weight = {};
@@ -197,8 +197,11 @@ dense(const dense_options&, random_engine&)->dense<float>;
 template <initializer Init>
 dense(const dense_options&, random_engine&, const Init&) -> dense<float>;
 
+template <weight_storage Storage>
+dense(Storage) -> dense<typename weight_argument<Storage, 2>::type>;
+
 template <weight_storage Storage, class T>
-dense(Storage, tensor<T, 1>) -> dense<Storage>;
+dense(Storage, tensor<T, 1>) -> dense<typename weight_argument<Storage, 2>::type>;
 
 } // namespace nn
 STRUCTOPT_END_NAMESPACE

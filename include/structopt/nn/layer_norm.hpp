@@ -180,6 +180,23 @@ public:
         visit("bias", self.bias, role::bias);
     }
 
+    /// Takes the features from parameters that came from a file. Throws `format_error` if they
+    /// disagree.
+    void refresh()
+    {
+        const auto extents = shape_of(weight);
+        if (m_options.affine == (weight.size() == 0) || shape_of(bias) != extents)
+        {
+            structopt::detail::raise<format_error>("layer_norm",
+                "weight and bias of one number per feature",
+                describe(extents) + " and " + describe(shape_of(bias)));
+        }
+        if (m_options.affine)
+        {
+            m_options.features.extents = extents;
+        }
+    }
+
     tensor<T, Axes> weight;
     tensor<T, Axes> bias;
 

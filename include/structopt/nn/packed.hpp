@@ -5,6 +5,8 @@
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/nn/storage.hpp>
 
+#include <concepts>
+#include <cstddef>
 #include <string_view>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -21,12 +23,21 @@ public:
 
     packed_matrix() = default;
 
+    /// Of any strides.
     explicit packed_matrix(view<const T, 2> w)
         : m_rows(w.shape(0))
         , m_columns(w.shape(1))
         , m_panels(static_cast<std::size_t>(kernel::packed_size<T>(m_rows, m_columns)))
     {
-        kernel::pack_b<T>(m_rows, m_columns, w.data(), w.stride(0), m_panels.data());
+        if (w.stride(1) == 1 || m_columns <= 1)
+        {
+            kernel::pack_b<T>(m_rows, m_columns, w.data(), w.stride(0), m_panels.data());
+        }
+        else
+        {
+            const auto rows = structopt::copy(w);
+            kernel::pack_b<T>(m_rows, m_columns, rows.data(), m_columns, m_panels.data());
+        }
     }
 
     index_t rows() const noexcept

@@ -16,6 +16,9 @@
 /// | `scratch_bytes(s, batch)` | scratch of `product` |
 /// | `product(s, x, bias, y, scratch)` | y = x W^T + bias, `noexcept`, no allocation |
 ///
+/// A format that rounds says so with `static constexpr bool quantized = true`: it is not converted
+/// again without `nn::unpack`. One that cannot hold every matrix has `fits(view W)`.
+///
 /// x is [batch, columns] and y is [batch, rows]; both are strided views of which either stride may
 /// be 1 (a dense layer passes rows, a convolution passes the transpose). `bias` holds one number
 /// per row of W, or is null.
@@ -117,6 +120,28 @@ concept trainable_storage = weight_storage<S> &&
     noexcept;
 };
 
+/// Whether a network with such weights can be trained, as an answer for `every_weight`.
+template <class S>
+struct is_trainable : std::bool_constant<trainable_storage<S>>
+{
+};
+
+/// Whether the weights are the numbers that were trained and not codes of them, as an answer for
+/// `every_weight`.
+template <class S>
+struct is_exact : std::true_type
+{
+};
+
+template <class S>
+    requires requires
+    {
+        storage_traits<S>::quantized;
+    }
+struct is_exact<S> : std::bool_constant<!storage_traits<S>::quantized>
+{
+};
+
 /// Dense weights of rank 2 (dense layers) or 4 (convolutions: [out, in, height, width], of which
 /// all but the first axis are the columns). Trains.
 template <std::floating_point T, std::size_t N>
@@ -209,8 +234,7 @@ struct storage_traits<tensor<T, N>>
     }
 
     template <class Source>
-    static storage load(Source& source)
-        requires(N == 2)
+    static storage load(Source& source) requires(N == 2)
     {
         const auto values = source.template get<T>("values");
         const shape<2> extents{source.rows(), source.columns()};
@@ -267,6 +291,20 @@ template <std::floating_point T, std::size_t Rank>
 struct storage_of<T, Rank>
 {
     using type = tensor<T, Rank>;
+};
+
+/// The other way round: the template argument of a layer with such a weight, so that dense weights
+/// give `dense<float>` and never `dense<tensor<float, 2>>`.
+template <class S, std::size_t Rank>
+struct weight_argument
+{
+    using type = S;
+};
+
+template <class T, std::size_t Rank>
+struct weight_argument<tensor<T, Rank>, Rank>
+{
+    using type = T;
 };
 
 /// Rows of a matrix [rows, anything...] at the given positions, in that order.

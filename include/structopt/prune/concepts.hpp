@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/core/view.hpp>
+#include <structopt/nn/every_weight.hpp>
 
 #include <span>
 
@@ -34,5 +35,20 @@ enum class scope
     global     ///< the lowest scores of the whole network go
 };
 
+namespace detail
+{
+
+/// Whether the weights of a network are numbers that can become zero; says why not.
+template <class Network>
+constexpr bool check_prunable() noexcept
+{
+    constexpr bool prunable = nn::every_weight<Network, nn::is_trainable>;
+    static_assert(prunable, "packed, sparse and quantized weights are not pruned: prune before "
+                            "nn::pack, nn::convert or "
+                            "quantize::convert, or go on from nn::unpack(net)");
+    return prunable;
+}
+
+} // namespace detail
 } // namespace prune
 STRUCTOPT_END_NAMESPACE

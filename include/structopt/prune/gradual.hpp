@@ -11,8 +11,10 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace prune
 {
 
-/// Fine-tuning under a fixed mask: after every step of the optimizer the masked weights are zero
-/// again, exactly, whatever momentum and weight decay say.
+/// Fine-tuning under a fixed mask: before the first step and after every one the masked weights are
+/// zero, exactly, whatever momentum and weight decay say.
+///
+///     train::fit(net, data, loss, optimizer, options, rng, prune::hold(prune::mask_of_zeros(net)));
 class hold
 {
 public:
@@ -45,14 +47,16 @@ private:
 /// Gradual pruning: the sparsity follows a schedule, step by step, while training goes on.
 ///
 /// At every step where the schedule is due the mask is chosen anew by the criterion, over weights of
-/// which the masked ones are zero: with a magnitude criterion a mask only grows. In between it is
-/// held as by `hold`. Zhu and Gupta, "To prune, or not to prune", 2017, is this with
-/// `schedule::cubic_sparsity` and `magnitude`.
+/// which the masked ones are zero: with a magnitude criterion and a rising schedule a mask only
+/// grows. In between it is held as by `hold`. Zhu and Gupta, "To prune, or not to prune", 2017, is
+/// this with `schedule::cubic_sparsity` and `magnitude`. Throws what `make_mask` throws, during
+/// training: a schedule that reaches 1 is refused there.
 ///
 ///     prune::gradual sparser{schedule::cubic_sparsity{.target = 0.9, .end = 500}, prune::magnitude{}};
 ///     train::fit(net, data, loss, optimizer, options, rng, sparser);
 ///
-/// Steps count the optimizer's steps of the whole run, so a resumed training goes on where it was.
+/// Steps count the optimizer's steps of the whole run. A training that is resumed with a new `gradual`
+/// takes the zeros of the network for the mask in force.
 template <schedule::sparsity_schedule Schedule, weight_criterion Criterion>
 class gradual
 {
@@ -66,13 +70,28 @@ public:
     }
 
     template <class Context>
+    void on_begin(Context& at)
+    {
+        const index_t step = at.run.optimizer.step;
+        if (step == 0)
+        {
+            m_mask = {};
+            on_step(at);
+        }
+        else if (m_mask.keep.empty() && m_schedule.sparsity(step) > 0)
+        {
+            m_mask = prune::mask_of_zeros(at.network);
+        }
+    }
+
+    template <class Context>
     void on_step(Context& at)
     {
         const index_t step = at.run.optimizer.step;
         if (m_schedule.due(step))
         {
-            m_mask = prune::make_mask(at.network, m_criterion,
-                {.sparsity = m_schedule.sparsity(step), .scope = m_scope});
+            m_mask = prune::make_mask(
+                at.network, m_criterion, {.sparsity = m_schedule.sparsity(step), .scope = m_scope});
         }
         if (!m_mask.keep.empty())
         {

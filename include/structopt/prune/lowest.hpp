@@ -2,17 +2,15 @@
 /// Choosing the lowest scores: an exact count, ties by position, NaN refused.
 #pragma once
 
-#include <structopt/core/random.hpp>
-#include <structopt/core/tensor.hpp>
+#include <structopt/core/error.hpp>
+#include <structopt/core/finite.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstdint>
+#include <cstddef>
 #include <numeric>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -21,22 +19,10 @@ namespace prune
 namespace detail
 {
 
-/// Whether the bits are those of a NaN or an infinity: holds under -ffast-math.
-inline bool finite_bits(float x) noexcept
-{
-    return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u;
-}
-
-inline bool finite_bits(double x) noexcept
-{
-    constexpr std::uint64_t exponent = 0x7ff0000000000000u;
-    return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
-}
-
 /// Throws `argument_error` for a share outside [0, 1).
 inline void check_share(const char* where, double share)
 {
-    if (!finite_bits(share) || share < 0 || share >= 1)
+    if (!structopt::detail::is_finite(share) || share < 0 || share >= 1)
     {
         structopt::detail::raise<argument_error>(where, "a share in [0, 1)", std::to_string(share));
     }
@@ -48,7 +34,7 @@ void check_scores(const std::string& where, std::span<const T> scores)
 {
     for (std::size_t i = 0; i < scores.size(); ++i)
     {
-        if (!finite_bits(scores[i]))
+        if (!structopt::detail::is_finite(scores[i]))
         {
             structopt::detail::raise<argument_error>(
                 where, "finite scores", "NaN or infinity at position " + std::to_string(i));
@@ -56,10 +42,10 @@ void check_scores(const std::string& where, std::span<const T> scores)
     }
 }
 
-/// round(share * n), the number of items to remove.
+/// round(share * n), the number of items to remove; halves go to the even number, as in PyTorch.
 inline std::size_t share_of(double share, std::size_t n) noexcept
 {
-    return static_cast<std::size_t>(std::llround(share * static_cast<double>(n)));
+    return static_cast<std::size_t>(std::nearbyint(share * static_cast<double>(n)));
 }
 
 /// Positions of the `n` lowest scores, ascending by position. Equal scores: the earlier ones.

@@ -2,10 +2,14 @@
 /// Magnitude: small weights, and units of small norm, go first.
 #pragma once
 
+#include <structopt/core/error.hpp>
 #include <structopt/prune/concepts.hpp>
 
 #include <cmath>
 #include <concepts>
+#include <cstddef>
+#include <span>
+#include <string>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace prune

@@ -7,9 +7,12 @@
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/lowest.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -32,7 +35,7 @@ struct mask
             n += list.size();
             for (const std::uint8_t stays : list)
             {
-                kept += stays;
+                kept += stays != 0 ? 1 : 0;
             }
         }
         return n == 0 ? 0.0 : static_cast<double>(n - kept) / static_cast<double>(n);
@@ -51,13 +54,20 @@ struct mask_options
 };
 
 /// The mask that keeps the weights with the highest scores; weights (role `weight`) of rank 2 and
-/// more only. Exactly round(sparsity * n) go, per layer or in all.
+/// more only. Exactly round(sparsity * n) go, per layer or in all, halves to the even number; of
+/// equal scores the earlier weights go first. O(weights).
 ///
 /// Throws `argument_error` for a sparsity outside [0, 1) or a score that is not finite.
 template <weight_criterion Criterion, class Network>
 mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options);
 
-/// Sets every masked number to zero. Throws `shape_error` if the mask is another network's.
+/// The mask of the weights that are zero now: to fine-tune a network that was pruned before and came
+/// from a file.
+template <class Network>
+mask mask_of_zeros(const Network& network);
+
+/// Sets every masked number to zero. Throws `shape_error` if the mask is another network's; the
+/// network is unchanged then.
 template <class Network>
 void apply(Network& network, const mask& m);
 
@@ -72,13 +82,14 @@ mask apply(Network& network, const Criterion& criterion, const mask_options& opt
 
 // ---------------------------------------------------------------------------------------------
 
-template <weight_criterion Criterion, class Network>
-mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options)
+namespace detail
 {
-    detail::check_share("sparsity", options.sparsity);
-    mask m;
-    std::vector<double> all;
-    std::vector<std::vector<double>> scores;
+
+/// Calls `visit(name, w)` for the trainable parameters, in the order of `nn::trainable_parameters`:
+/// w is the view of a weight as a matrix, null for parameters that are not pruned.
+template <class Network, class Visitor>
+void visit_prunable(const Network& network, const Visitor& visit)
+{
     nn::visit_parameters(network,
         [&](const nn::parameter_name& name, const auto& parameter, nn::role kind)
         {
@@ -89,43 +100,31 @@ mask make_mask(const Network& network, const Criterion& criterion, const mask_op
                 {
                     return;
                 }
-                m.keep.emplace_back();
-                scores.emplace_back();
                 if constexpr (requires { nn::storage_traits<storage>::matrix(parameter); })
                 {
                     if (kind == nn::role::weight)
                     {
-                        using T = typename storage::value_type;
-                        std::vector<T> raw(parameter.size());
-                        criterion.score(
-                            nn::storage_traits<storage>::matrix(parameter), std::span<T>(raw));
-                        detail::check_scores(name.text(), std::span<const T>(raw));
-                        m.keep.back().assign(raw.size(), 1);
-                        scores.back().assign(raw.begin(), raw.end());
+                        visit(name, nn::storage_traits<storage>::matrix(parameter));
+                        return;
                     }
                 }
+                visit(name, nullptr);
             }
         });
-    if (options.scope == scope::per_layer)
-    {
-        for (std::size_t p = 0; p < scores.size(); ++p)
-        {
-            const std::size_t n = detail::share_of(options.sparsity, scores[p].size());
-            for (const std::size_t i : detail::lowest(std::span<const double>(scores[p]), n))
-            {
-                m.keep[p][i] = 0;
-            }
-        }
-        return m;
-    }
+}
+
+/// Marks the lowest `share` of the scores of all lists together.
+inline void remove_lowest(const std::vector<std::vector<double>>& scores, double share, mask& m)
+{
+    std::vector<double> all;
     for (const auto& list : scores)
     {
         all.insert(all.end(), list.begin(), list.end());
     }
     std::size_t p = 0;
     std::size_t before = 0;
-    for (const std::size_t i : detail::lowest(
-             std::span<const double>(all), detail::share_of(options.sparsity, all.size())))
+    for (const std::size_t i :
+        detail::lowest(std::span<const double>(all), detail::share_of(share, all.size())))
     {
         while (i >= before + scores[p].size())
         {
@@ -133,36 +132,102 @@ mask make_mask(const Network& network, const Criterion& criterion, const mask_op
         }
         m.keep[p][i - before] = 0;
     }
+}
+
+} // namespace detail
+
+template <weight_criterion Criterion, class Network>
+mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options)
+{
+    mask m;
+    if constexpr (detail::check_prunable<Network>())
+    {
+        detail::check_share("sparsity", options.sparsity);
+        std::vector<std::vector<double>> scores;
+        detail::visit_prunable(network,
+            [&]<class Weight>(const nn::parameter_name& name, const Weight& w)
+            {
+                m.keep.emplace_back();
+                scores.emplace_back();
+                if constexpr (!std::is_null_pointer_v<Weight>)
+                {
+                    std::vector<typename Weight::value_type> raw(
+                        static_cast<std::size_t>(w.size()));
+                    criterion.score(w, std::span(raw));
+                    detail::check_scores(name.text(), std::span(std::as_const(raw)));
+                    m.keep.back().assign(raw.size(), 1);
+                    scores.back().assign(raw.begin(), raw.end());
+                }
+            });
+        if (options.scope == scope::global)
+        {
+            detail::remove_lowest(scores, options.sparsity, m);
+            return m;
+        }
+        for (std::size_t p = 0; p < scores.size(); ++p)
+        {
+            const std::size_t n = detail::share_of(options.sparsity, scores[p].size());
+            for (const std::size_t i : detail::lowest(std::span(std::as_const(scores[p])), n))
+            {
+                m.keep[p][i] = 0;
+            }
+        }
+    }
+    return m;
+}
+
+template <class Network>
+mask mask_of_zeros(const Network& network)
+{
+    mask m;
+    if constexpr (detail::check_prunable<Network>())
+    {
+        detail::visit_prunable(network,
+            [&]<class Weight>(const nn::parameter_name&, const Weight& w)
+            {
+                auto& keep = m.keep.emplace_back();
+                if constexpr (!std::is_null_pointer_v<Weight>)
+                {
+                    for (const auto value : w.flat())
+                    {
+                        keep.push_back(structopt::detail::is_zero(value) ? 0 : 1);
+                    }
+                }
+            });
+    }
     return m;
 }
 
 template <class Network>
 void apply(Network& network, const mask& m)
 {
-    using T = nn::value_type<Network>;
-    auto parameters = nn::trainable_parameters<T>(network);
-    if (parameters.size() != m.keep.size())
+    if constexpr (detail::check_prunable<Network>())
     {
-        structopt::detail::raise<shape_error>("mask",
-            std::to_string(parameters.size()) + " trainable parameters",
-            std::to_string(m.keep.size()));
-    }
-    for (std::size_t p = 0; p < parameters.size(); ++p)
-    {
-        if (!m.keep[p].empty() && m.keep[p].size() != parameters[p].values.size())
+        using T = nn::value_type<Network>;
+        const auto parameters = nn::trainable_parameters<T>(network);
+        if (parameters.size() != m.keep.size())
         {
-            structopt::detail::raise<shape_error>("mask of parameter " + std::to_string(p),
-                std::to_string(parameters[p].values.size()) + " numbers",
-                std::to_string(m.keep[p].size()));
+            structopt::detail::raise<shape_error>("mask",
+                std::to_string(parameters.size()) + " lists, one per trainable parameter",
+                std::to_string(m.keep.size()));
         }
-    }
-    for (std::size_t p = 0; p < parameters.size(); ++p)
-    {
-        for (std::size_t i = 0; i < m.keep[p].size(); ++i)
+        for (std::size_t p = 0; p < parameters.size(); ++p)
         {
-            if (m.keep[p][i] == 0)
+            if (!m.keep[p].empty() && m.keep[p].size() != parameters[p].values.size())
             {
-                parameters[p].values[i] = T(0);
+                structopt::detail::raise<shape_error>("mask of parameter " + std::to_string(p),
+                    std::to_string(parameters[p].values.size()) + " numbers",
+                    std::to_string(m.keep[p].size()));
+            }
+        }
+        for (std::size_t p = 0; p < parameters.size(); ++p)
+        {
+            for (std::size_t i = 0; i < m.keep[p].size(); ++i)
+            {
+                if (m.keep[p][i] == 0)
+                {
+                    parameters[p].values[i] = T(0);
+                }
             }
         }
     }

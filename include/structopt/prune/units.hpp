@@ -3,7 +3,8 @@
 ///
 /// In a chain of layers, the units of a layer that mixes its inputs (dense, convolution) can go if
 /// every layer behind it lets units pass (activations, pooling, batch norm, flatten) up to the next
-/// layer that mixes. That next layer loses the inputs. Nested `sequential`s are one chain.
+/// layer that mixes. That next layer loses the inputs. Nested `sequential`s are one chain; layers
+/// inside other containers (`residual`, `concat`) keep their units.
 #pragma once
 
 #include <structopt/nn/chain.hpp>
@@ -12,7 +13,11 @@
 #include <structopt/prune/lowest.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
 #include <numeric>
+#include <span>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -32,9 +37,10 @@ struct unit_options
 {
     /// Share of the units of each layer (or of all layers, with `scope::global`) to remove, [0, 1).
     double sparsity = 0.5;
+    /// Compare scores within each layer or over the whole network.
     prune::scope scope = prune::scope::per_layer;
-    /// The number kept in each layer is rounded up to a multiple of this (the SIMD width), if there
-    /// are that many.
+    /// The number kept in each layer is rounded up to a multiple of this (the SIMD width), or to all
+    /// where there are not that many.
     index_t round_to = 1;
     /// No layer keeps fewer units.
     index_t minimum = 1;
@@ -42,18 +48,20 @@ struct unit_options
 
 /// Number of units of every layer that can lose some.
 ///
-/// `sample` is the shape of a batch of any size, for example {1, 3, 32, 32}.
+/// `sample` is the shape of a batch of any size, for example {1, 3, 32, 32}. Throws `shape_error` if
+/// the network does not take it, as all functions here do.
 template <class Network, std::size_t N>
 std::vector<index_t> prunable_units(const Network& network, const shape<N>& sample);
 
-/// Chooses by score which units stay. Throws `argument_error` for options out of range and for
-/// scores that are not finite.
+/// Chooses by score which units stay: all but round(sparsity * n), per layer or in all; of equal
+/// scores the earlier units go first. Throws `argument_error` for options out of range and for scores
+/// that are not finite.
 template <class Network, std::size_t N, unit_criterion Criterion>
 kept_units choose_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
     const unit_options& options);
 
 /// Sets weights and biases of the units that do not stay to zero; the shapes remain. A masked
-/// network and the compacted one compute the same.
+/// network and the compacted one compute the same, up to rounding.
 template <class Network, std::size_t N>
 void mask_units(Network& network, const shape<N>& sample, const kept_units& kept);
 
@@ -62,7 +70,7 @@ void mask_units(Network& network, const shape<N>& sample, const kept_units& kept
 ///
 /// Throws `argument_error` for a list that is empty, not ascending or out of range, and where that
 /// constant is not a bias: in front of a zero-padded convolution after an activation with
-/// f(0) != 0, or of a layer without bias. Nothing is changed before that.
+/// f(0) != 0, or of a layer without bias.
 template <class Network, std::size_t N>
 Network compact(const Network& network, const shape<N>& sample, const kept_units& kept);
 
@@ -173,14 +181,16 @@ template <class L, class Constant>
 void fold_constant(const L& original, L& consumer, const Constant& constant)
 {
     using T = typename Constant::value_type;
-    if (std::all_of(constant.begin(), constant.end(),
+    const T* const values = constant.data();
+    if (std::all_of(values, values + constant.size(),
             [](T value)
             {
-                return value == T(0);
+                return structopt::detail::is_zero(value);
             }))
     {
         return;
     }
+    std::string found = "a layer without bias";
     if constexpr (requires { consumer.bias.data(); })
     {
         const auto nothing = structopt::zeros<T>(shape_of(constant));
@@ -188,14 +198,21 @@ void fold_constant(const L& original, L& consumer, const Constant& constant)
         const auto without = nn::forward(original, nothing);
         const index_t units = shape_of(with)[1];
         const index_t block = size_of(with) / units;
-        bool uniform = size_of(consumer.bias) == units;
+        // Positions may differ by the order of summation, but not by a padded border.
+        T largest = 0;
+        for (index_t i = 0; i < size_of(with); ++i)
+        {
+            largest = std::max({largest, std::abs(with.data()[i]), std::abs(without.data()[i])});
+        }
+        const T tolerance = 64 * std::numeric_limits<T>::epsilon() * largest;
+        bool uniform = true;
         for (index_t i = 0; i < size_of(with); ++i)
         {
             const index_t first = i / block * block;
-            uniform = uniform && with.data()[i] == with.data()[first] &&
-                      without.data()[i] == without.data()[first];
+            uniform = uniform && std::abs(with.data()[i] - with.data()[first]) <= tolerance;
         }
-        if (uniform)
+        const bool biased = size_of(consumer.bias) == units;
+        if (uniform && biased)
         {
             for (index_t u = 0; u < units; ++u)
             {
@@ -203,10 +220,11 @@ void fold_constant(const L& original, L& consumer, const Constant& constant)
             }
             return;
         }
+        found = biased ? "a contribution that depends on the position (zero padding)" : found;
     }
-    structopt::detail::raise<argument_error>(std::string(traits_of<L>::name()),
-        "removed units that contribute zero, or a constant that a bias can take",
-        "a contribution that depends on the position, or no bias");
+    structopt::detail::raise<argument_error>(
+        "input of a removed unit, " + std::string(traits_of<L>::name()),
+        "a contribution of zero, or a constant that the bias can take", found);
 }
 
 /// Walks the chain, changing the layers of `to`, a copy of `from`. `zero` is the original input of
@@ -266,30 +284,28 @@ void compact_from(const Flat& from, FlatCopy& to, const std::vector<bool>& loses
 template <class Network, std::size_t N>
 std::vector<index_t> prunable_units(const Network& network, const shape<N>& sample)
 {
-    nn::output_shape(network, sample);
     std::vector<index_t> units;
-    detail::for_each_producer(network,
-        [&](const auto& layer, std::size_t)
-        {
-            units.push_back(layer.outputs());
-        });
+    if constexpr (detail::check_prunable<Network>())
+    {
+        nn::output_shape(network, sample);
+        detail::for_each_producer(network,
+            [&](const auto& layer, std::size_t)
+            {
+                units.push_back(layer.outputs());
+            });
+    }
     return units;
 }
 
-template <class Network, std::size_t N, unit_criterion Criterion>
-kept_units choose_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
-    const unit_options& options)
+namespace detail
 {
-    nn::output_shape(network, sample);
-    detail::check_share("unit sparsity", options.sparsity);
-    if (options.round_to < 1 || options.minimum < 1)
-    {
-        structopt::detail::raise<argument_error>("unit options",
-            "round_to and minimum of at least 1",
-            std::to_string(options.round_to) + " and " + std::to_string(options.minimum));
-    }
+
+/// Scores of the units of every layer that can lose some.
+template <class Network, class Criterion>
+std::vector<std::vector<double>> unit_scores(const Network& network, const Criterion& criterion)
+{
     std::vector<std::vector<double>> scores;
-    detail::for_each_producer(network,
+    for_each_producer(network,
         [&](const auto& layer, std::size_t list)
         {
             using storage = std::remove_cvref_t<decltype(layer.weight)>;
@@ -297,48 +313,90 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
             std::vector<T> raw(static_cast<std::size_t>(layer.outputs()));
             criterion.score_units(
                 nn::storage_traits<storage>::matrix(layer.weight), std::span<T>(raw));
-            detail::check_scores(
-                "unit scores of layer " + std::to_string(list), std::span<const T>(raw));
+            check_scores("unit scores, list " + std::to_string(list), std::span<const T>(raw));
             scores.emplace_back(raw.begin(), raw.end());
         });
+    return scores;
+}
+
+/// How many units each layer loses, before rounding.
+inline std::vector<std::size_t> removed_units(
+    const std::vector<std::vector<double>>& scores, const unit_options& options)
+{
+    std::vector<std::size_t> removed;
+    if (options.scope == scope::per_layer)
+    {
+        for (const auto& list : scores)
+        {
+            removed.push_back(share_of(options.sparsity, list.size()));
+        }
+        return removed;
+    }
     std::vector<double> all;
     for (const auto& list : scores)
     {
         all.insert(all.end(), list.begin(), list.end());
     }
-    std::vector<bool> goes(all.size(), false);
-    if (options.scope == scope::global)
-    {
-        for (const std::size_t i : detail::lowest(
-                 std::span<const double>(all), detail::share_of(options.sparsity, all.size())))
-        {
-            goes[i] = true;
-        }
-    }
-    kept_units kept;
+    removed.assign(scores.size(), 0);
+    std::size_t p = 0;
     std::size_t before = 0;
-    for (const auto& list : scores)
+    for (const std::size_t i :
+        lowest(std::span<const double>(all), share_of(options.sparsity, all.size())))
     {
-        const std::size_t n = list.size();
-        std::size_t removed = detail::share_of(options.sparsity, n);
-        if (options.scope == scope::global)
+        while (i >= before + scores[p].size())
         {
-            removed = static_cast<std::size_t>(
-                std::count(goes.begin() + static_cast<std::ptrdiff_t>(before),
-                    goes.begin() + static_cast<std::ptrdiff_t>(before + n), true));
+            before += scores[p++].size();
         }
-        const auto step = static_cast<std::size_t>(options.round_to);
-        std::size_t stay = std::max(n - removed, static_cast<std::size_t>(options.minimum));
-        stay = std::min(n, (stay + step - 1) / step * step);
-        std::vector<index_t> units(n);
-        std::iota(units.begin(), units.end(), index_t{0});
-        const auto out = detail::lowest(std::span<const double>(list), n - stay);
-        for (std::size_t i = out.size(); i-- > 0;)
+        ++removed[p];
+    }
+    return removed;
+}
+
+} // namespace detail
+
+template <class Network, std::size_t N, unit_criterion Criterion>
+kept_units choose_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
+    const unit_options& options)
+{
+    kept_units kept;
+    if constexpr (detail::check_prunable<Network>())
+    {
+        nn::output_shape(network, sample);
+        detail::check_share("unit sparsity", options.sparsity);
+        if (options.round_to < 1 || options.minimum < 1)
         {
-            units.erase(units.begin() + static_cast<std::ptrdiff_t>(out[i]));
+            structopt::detail::raise<argument_error>("unit options",
+                "round_to and minimum of at least 1",
+                std::to_string(options.round_to) + " and " + std::to_string(options.minimum));
         }
-        kept.push_back(std::move(units));
-        before += n;
+        const auto scores = detail::unit_scores(network, criterion);
+        const auto removed = detail::removed_units(scores, options);
+        for (std::size_t p = 0; p < scores.size(); ++p)
+        {
+            const auto n = static_cast<index_t>(scores[p].size());
+            const index_t stay =
+                std::max(n - static_cast<index_t>(removed[p]), std::min(n, options.minimum));
+            // Not (stay + round_to - 1) / round_to: any round_to is allowed.
+            const index_t over = stay % options.round_to;
+            const index_t more = over == 0 ? 0 : options.round_to - over;
+            const index_t rounded = more > n - stay ? n : stay + more;
+            const auto out = detail::lowest(
+                std::span<const double>(scores[p]), static_cast<std::size_t>(n - rounded));
+            std::vector<index_t> units;
+            std::size_t next = 0;
+            for (index_t unit = 0; unit < n; ++unit)
+            {
+                if (next < out.size() && out[next] == static_cast<std::size_t>(unit))
+                {
+                    ++next;
+                }
+                else
+                {
+                    units.push_back(unit);
+                }
+            }
+            kept.push_back(std::move(units));
+        }
     }
     return kept;
 }
@@ -346,45 +404,52 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
 template <class Network, std::size_t N>
 void mask_units(Network& network, const shape<N>& sample, const kept_units& kept)
 {
-    nn::output_shape(network, sample);
-    detail::check_kept(network, kept);
-    detail::for_each_producer(network,
-        [&](auto& layer, std::size_t list)
-        {
-            const index_t units = layer.outputs();
-            std::vector<bool> stays(static_cast<std::size_t>(units), false);
-            for (const index_t unit : kept[list])
+    if constexpr (detail::check_prunable<Network>())
+    {
+        nn::output_shape(network, sample);
+        detail::check_kept(network, kept);
+        detail::for_each_producer(network,
+            [&](auto& layer, std::size_t list)
             {
-                stays[static_cast<std::size_t>(unit)] = true;
-            }
-            const index_t columns = static_cast<index_t>(layer.weight.size()) / units;
-            for (index_t u = 0; u < units; ++u)
-            {
-                if (!stays[static_cast<std::size_t>(u)])
+                const index_t units = layer.outputs();
+                const index_t columns = static_cast<index_t>(layer.weight.size()) / units;
+                std::size_t next = 0;
+                for (index_t u = 0; u < units; ++u)
                 {
-                    std::fill_n(layer.weight.data() + u * columns, columns, 0);
-                    if (layer.bias.size() != 0)
+                    if (next < kept[list].size() && kept[list][next] == u)
                     {
-                        layer.bias.data()[u] = 0;
+                        ++next;
+                        continue;
+                    }
+                    std::fill_n(layer.weight.data() + u * columns, columns, 0);
+                    if constexpr (requires { layer.bias.data(); })
+                    {
+                        if (layer.bias.size() != 0)
+                        {
+                            layer.bias.data()[u] = 0;
+                        }
                     }
                 }
-            }
-        });
+            });
+    }
 }
 
 template <class Network, std::size_t N>
 Network compact(const Network& network, const shape<N>& sample, const kept_units& kept)
 {
-    using T = nn::value_type<Network>;
-    shape<N> one = sample;
-    one[0] = 1;
-    nn::output_shape(network, one);
-    detail::check_kept(network, kept);
     Network smaller = network;
-    const auto from = nn::flat_layers(network);
-    auto to = nn::flat_layers(smaller);
-    detail::compact_from<0>(
-        from, to, detail::producers(from), kept, 0, false, {}, structopt::zeros<T>(one));
+    if constexpr (detail::check_prunable<Network>())
+    {
+        using T = nn::value_type<Network>;
+        shape<N> one = sample;
+        one[0] = 1;
+        nn::output_shape(network, one);
+        detail::check_kept(network, kept);
+        const auto from = nn::flat_layers(network);
+        auto to = nn::flat_layers(smaller);
+        detail::compact_from<0>(
+            from, to, detail::producers(from), kept, 0, false, {}, structopt::zeros<T>(one));
+    }
     return smaller;
 }
 

@@ -2,6 +2,7 @@
 /// int8 matrices in the layouts that the integer kernels multiply by: dense panels and sparse rows.
 #pragma once
 
+#include <structopt/core/finite.hpp>
 #include <structopt/core/tensor.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/quantize/symmetric_int8.hpp>
@@ -9,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -19,22 +21,48 @@ namespace quantize
 namespace detail
 {
 
-/// Throws `format_error` for codes outside [-127, 127], or another number of scales than of rows.
-inline void check_codes(
-    const std::int8_t* codes, std::size_t n, index_t rows, const tensor<float, 1>& scales)
+/// Most codes of a row whose products add up in int32: 133,144 * 127 * 127 < 2^31.
+inline constexpr index_t most_int8_codes = 133'144;
+
+/// Throws `format_error` unless there is one finite scale per row, not negative.
+inline void check_scales(const tensor<float, 1>& scales, index_t rows)
 {
     if (size_of(scales) != rows)
     {
         structopt::detail::raise<format_error>(
-            "int8 scales", std::to_string(rows), std::to_string(size_of(scales)));
+            "int8 scales", std::to_string(rows) + ", one per row", std::to_string(size_of(scales)));
     }
-    for (std::size_t i = 0; i < n; ++i)
+    for (index_t r = 0; r < rows; ++r)
+    {
+        const float scale = scales.data()[r];
+        if (!structopt::detail::is_finite(scale) || scale < 0)
+        {
+            structopt::detail::raise<format_error>("int8 scale, row " + std::to_string(r),
+                "a finite number, not negative", std::to_string(scale));
+        }
+    }
+}
+
+/// Throws `format_error` for the code -128.
+inline void check_codes(std::span<const std::int8_t> codes)
+{
+    for (std::size_t i = 0; i < codes.size(); ++i)
     {
         if (codes[i] == -128)
         {
             structopt::detail::raise<format_error>(
-                "int8 code " + std::to_string(i), "a value in [-127, 127]", "-128");
+                "int8 codes, position " + std::to_string(i), "a code in [-127, 127]", "-128");
         }
+    }
+}
+
+/// Throws `format_error` for a row with so many codes that sums may overflow.
+inline void check_row(index_t row, index_t codes)
+{
+    if (codes > most_int8_codes)
+    {
+        structopt::detail::raise<format_error>("int8 matrix, row " + std::to_string(row),
+            "at most " + std::to_string(most_int8_codes) + " codes", std::to_string(codes));
     }
 }
 
@@ -54,13 +82,16 @@ public:
     {
     }
 
-    /// Packs codes. Throws `format_error` for the code -128 or a wrong number of scales.
+    /// Packs codes. Throws `format_error` for the code -128, for scales that are not one finite
+    /// number per row, and for more than 133,144 columns.
     explicit int8_matrix(const int8_codes& q)
         : m_rows(shape_of(q.codes)[0])
         , m_columns(shape_of(q.codes)[1])
         , m_scales(q.scales)
     {
-        detail::check_codes(q.codes.data(), q.codes.size(), m_rows, q.scales);
+        detail::check_scales(q.scales, m_rows);
+        detail::check_codes({q.codes.data(), q.codes.size()});
+        detail::check_row(0, m_columns);
         m_panels.resize(kernel::packed_bytes_s8<>(m_rows, m_columns));
         kernel::pack_s8<>(m_rows, m_columns, q.codes.data(), m_columns, m_panels.data());
     }
@@ -133,13 +164,20 @@ public:
     {
     }
 
-    /// From its parts. Throws `format_error` for the code -128 or a wrong number of scales.
+    /// From its parts. Throws `format_error` for the code -128, for scales that are not one finite
+    /// number per row, and for rows of more than 133,144 codes.
     sparse_int8(sparse::csr<std::int8_t, Index> codes, tensor<float, 1> scales)
         : m_codes(std::move(codes))
         , m_scales(std::move(scales))
     {
-        detail::check_codes(
-            m_codes.values().data(), m_codes.values().size(), m_codes.rows(), m_scales);
+        detail::check_scales(m_scales, m_codes.rows());
+        detail::check_codes(m_codes.values());
+        for (index_t r = 0; r < m_codes.rows(); ++r)
+        {
+            const auto row = static_cast<std::size_t>(r);
+            detail::check_row(
+                r, static_cast<index_t>(m_codes.offsets()[row + 1] - m_codes.offsets()[row]));
+        }
     }
 
     const sparse::csr<std::int8_t, Index>& codes() const noexcept

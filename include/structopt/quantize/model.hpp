@@ -68,6 +68,8 @@ struct storage_traits<quantize::int8_matrix>
     using storage = quantize::int8_matrix;
     using value_type = float;
 
+    static constexpr bool quantized = true;
+
     static constexpr std::string_view name() noexcept
     {
         return "int8";
@@ -134,8 +136,9 @@ struct storage_traits<quantize::int8_matrix>
         const shape<2> extents{source.rows(), source.columns()};
         if (static_cast<index_t>(codes.size()) != count(extents))
         {
-            structopt::detail::raise<format_error>(source.where(),
-                std::to_string(count(extents)) + " codes", std::to_string(codes.size()));
+            structopt::detail::raise<format_error>("int8 codes",
+                std::to_string(count(extents)) + " for " + describe(extents),
+                std::to_string(codes.size()));
         }
         return storage(
             quantize::int8_codes{structopt::copy(view<const std::int8_t, 2>(codes.data(), extents)),
@@ -150,6 +153,8 @@ struct storage_traits<quantize::sparse_int8<Index>>
 {
     using storage = quantize::sparse_int8<Index>;
     using value_type = float;
+
+    static constexpr bool quantized = true;
 
     static constexpr std::string_view name() noexcept
     {
@@ -179,8 +184,7 @@ struct storage_traits<quantize::sparse_int8<Index>>
     /// Whether the columns of w can be numbered by `Index`.
     static bool fits(view<const float, 2> w) noexcept
     {
-        return w.shape(1) == 0 ||
-               static_cast<std::uint64_t>(w.shape(1) - 1) <= std::numeric_limits<Index>::max();
+        return sparse::csr<std::int8_t, Index>::fits(w.shape(1));
     }
 
     static storage pack(view<const float, 2> w)
@@ -236,11 +240,14 @@ namespace quantize
 {
 
 /// The network with every weight in int8, one scale per output, multiplied in integers; biases and
-/// activations between layers stay float. Throws `argument_error` for a weight that is not finite.
-template <class Network>
+/// activations between layers stay float. Throws `argument_error` for a weight that is not finite,
+/// and for convolutions with groups.
+///
+/// `quantize::convert<quantize::sparse_int8<std::uint8_t>>(net)` leaves out what was pruned.
+template <class Format = int8_matrix, class Network>
 auto convert(const Network& network)
 {
-    return nn::convert<int8_matrix>(network);
+    return nn::convert<Format>(network);
 }
 
 } // namespace quantize

@@ -2,13 +2,12 @@
 /// Symmetric int8 with one scale per row: the quantized form of a weight.
 #pragma once
 
+#include <structopt/core/finite.hpp>
 #include <structopt/core/tensor.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
 
-#include <bit>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace quantize
@@ -18,7 +17,8 @@ namespace quantize
 ///
 /// With n = 256 levels the scale is s = max|w| / (n / 2 - 1) = max|w| / 127 over a row (a row is an
 /// output channel) and the code round(w / s), half to even, in [-127, 127]; the code -128 is not
-/// used. The error of a weight is at most s / 2. A row of zeros has scale 0.
+/// used, so that -w has the code of w with the other sign. The error of a weight is at most s / 2, up
+/// to the rounding of float. A row of zeros has scale 0, as has one of numbers below 2^-120.
 struct int8_codes
 {
     tensor<std::int8_t, 2> codes;
@@ -48,8 +48,7 @@ inline int8_codes to_int8(view<const float, 2> w)
         w.shape(1), q.scales.data());
     for (index_t r = 0; r < w.shape(0); ++r)
     {
-        const auto bits = std::bit_cast<std::uint32_t>(q.scales.data()[r]);
-        if ((bits & 0x7f800000u) == 0x7f800000u)
+        if (!structopt::detail::is_finite(q.scales.data()[r]))
         {
             structopt::detail::raise<argument_error>(
                 "quantize::to_int8, row " + std::to_string(r), "finite weights", "NaN or infinity");

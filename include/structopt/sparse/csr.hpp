@@ -2,9 +2,11 @@
 /// Compressed sparse rows: the general format for unstructured zeros.
 #pragma once
 
+#include <structopt/core/finite.hpp>
 #include <structopt/core/tensor.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -17,7 +19,8 @@ namespace sparse
 /// A sparse matrix [rows, columns]: row r owns positions `offsets[r] .. offsets[r + 1]` of
 /// `indices` (its columns, strictly ascending) and `values`.
 ///
-/// `Index` bounds the number of columns (`std::uint8_t`: 256) and the bytes per non-zero.
+/// `Index` bounds the number of columns (`std::uint8_t`: 256) and the bytes per non-zero. There are
+/// at most 2^32 - 1 non-zeros.
 template <class T, std::unsigned_integral Index = std::uint32_t>
 class csr
 {
@@ -41,26 +44,49 @@ public:
         validate();
     }
 
-    /// The non-zeros of a dense matrix; -0.0 counts as zero, NaN as non-zero.
+    /// The non-zeros of a dense matrix of any strides; -0.0 counts as zero, NaN as non-zero. Throws
+    /// `argument_error` for more columns or non-zeros than the format holds.
     explicit csr(view<const T, 2> dense)
         : m_rows(dense.shape(0))
         , m_columns(dense.shape(1))
     {
-        check_columns();
+        check_extents<argument_error>();
         m_offsets.reserve(static_cast<std::size_t>(m_rows) + 1);
+        std::uint64_t total = 0;
+        for (index_t r = 0; r < m_rows; ++r)
+        {
+            for (index_t c = 0; c < m_columns; ++c)
+            {
+                total += structopt::detail::is_zero(dense(r, c)) ? 0 : 1;
+            }
+            m_offsets.push_back(static_cast<offset_type>(total));
+        }
+        if (total > std::numeric_limits<offset_type>::max())
+        {
+            structopt::detail::raise<argument_error>("csr",
+                "at most " + std::to_string(std::numeric_limits<offset_type>::max()) + " non-zeros",
+                std::to_string(total));
+        }
+        m_indices.reserve(static_cast<std::size_t>(total));
+        m_values.reserve(static_cast<std::size_t>(total));
         for (index_t r = 0; r < m_rows; ++r)
         {
             for (index_t c = 0; c < m_columns; ++c)
             {
                 const T value = dense(r, c);
-                if (!(value == T(0)))
+                if (!structopt::detail::is_zero(value))
                 {
                     m_indices.push_back(static_cast<Index>(c));
                     m_values.push_back(value);
                 }
             }
-            m_offsets.push_back(static_cast<offset_type>(m_values.size()));
         }
+    }
+
+    /// Whether `Index` can number so many columns.
+    static constexpr bool fits(index_t columns) noexcept
+    {
+        return columns >= 0 && columns <= most_columns;
     }
 
     index_t rows() const noexcept
@@ -123,26 +149,39 @@ public:
     friend bool operator==(const csr&, const csr&) = default;
 
 private:
-    void check_columns() const
+    static constexpr index_t most_columns =
+        sizeof(Index) < sizeof(index_t)
+            ? static_cast<index_t>(std::numeric_limits<Index>::max()) + 1
+            : std::numeric_limits<index_t>::max();
+
+    template <class Error>
+    void check_extents() const
     {
-        const auto most = static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) + 1;
-        if (m_rows < 0 || m_columns < 0 || static_cast<std::uint64_t>(m_columns) > most)
+        // rows * columns has to fit in index_t.
+        const bool count_fits =
+            m_columns <= 0 || m_rows <= std::numeric_limits<index_t>::max() / m_columns;
+        if (m_rows < 0 || !fits(m_columns) || !count_fits)
         {
-            structopt::detail::raise<format_error>("csr",
-                "non-negative extents and at most " + std::to_string(most) + " columns",
-                describe(shape<2>{m_rows, m_columns}));
+            structopt::detail::raise<Error>("csr",
+                "non-negative extents and at most " + std::to_string(most_columns) + " columns",
+                "rows " + std::to_string(m_rows) + ", columns " + std::to_string(m_columns));
         }
     }
 
     void validate() const
     {
-        check_columns();
+        check_extents<format_error>();
         const std::size_t rows = static_cast<std::size_t>(m_rows);
-        if (m_offsets.size() != rows + 1 || m_offsets.front() != 0)
+        if (m_offsets.size() != rows + 1)
         {
             structopt::detail::raise<format_error>("csr offsets",
-                std::to_string(rows + 1) + " numbers beginning with 0",
-                std::to_string(m_offsets.size()) + " numbers");
+                std::to_string(rows + 1) + " numbers, one more than rows",
+                std::to_string(m_offsets.size()));
+        }
+        if (m_offsets.front() != 0)
+        {
+            structopt::detail::raise<format_error>(
+                "csr offsets, row 0", "0", std::to_string(m_offsets.front()));
         }
         if (m_offsets.back() != m_values.size() || m_indices.size() != m_values.size())
         {
@@ -155,18 +194,23 @@ private:
         {
             if (m_offsets[r + 1] < m_offsets[r] || m_offsets[r + 1] > m_values.size())
             {
-                structopt::detail::raise<format_error>("csr offsets, row " + std::to_string(r),
-                    "ascending offsets", std::to_string(m_offsets[r + 1]));
+                structopt::detail::raise<format_error>("csr offsets, row " + std::to_string(r + 1),
+                    "a number from " + std::to_string(m_offsets[r]) + " to " +
+                        std::to_string(m_values.size()),
+                    std::to_string(m_offsets[r + 1]));
             }
             for (std::size_t i = m_offsets[r]; i < m_offsets[r + 1]; ++i)
             {
                 const bool ascending = i == m_offsets[r] || m_indices[i] > m_indices[i - 1];
-                if (!ascending || static_cast<index_t>(m_indices[i]) >= m_columns)
+                if (!ascending || static_cast<std::uint64_t>(m_indices[i]) >=
+                                      static_cast<std::uint64_t>(m_columns))
                 {
                     structopt::detail::raise<format_error>(
-                        "csr row " + std::to_string(r) + ", position " + std::to_string(i),
+                        "csr indices, row " + std::to_string(r) + ", position " + std::to_string(i),
                         "columns below " + std::to_string(m_columns) + ", strictly ascending",
-                        std::to_string(m_indices[i]));
+                        std::to_string(m_indices[i]) + " after " +
+                            (i == m_offsets[r] ? std::string("none")
+                                               : std::to_string(m_indices[i - 1])));
                 }
             }
         }

@@ -6,7 +6,8 @@
 #include <structopt/nn/storage.hpp>
 #include <structopt/sparse/csr.hpp>
 
-#include <limits>
+#include <cstdint>
+#include <span>
 #include <string_view>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -48,8 +49,7 @@ struct storage_traits<sparse::csr<T, Index>>
     /// Whether the columns of w can be numbered by `Index`.
     static bool fits(view<const T, 2> w) noexcept
     {
-        return w.shape(1) == 0 ||
-               static_cast<std::uint64_t>(w.shape(1) - 1) <= std::numeric_limits<Index>::max();
+        return storage::fits(w.shape(1));
     }
 
     static storage pack(view<const T, 2> w)
