@@ -26,7 +26,11 @@ inline namespace STRUCTOPT_VERSION_NAMESPACE
 class file_error : public error
 {
 public:
-    using error::error;
+    STRUCTOPT_ALWAYS_INLINE file_error(
+        const std::string& where, const std::string& expected, const std::string& found)
+        : error(where, expected, found)
+    {
+    }
 };
 
 } // namespace STRUCTOPT_VERSION_NAMESPACE
