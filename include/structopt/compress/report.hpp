@@ -22,12 +22,12 @@ namespace compress
 /// One layer of a report.
 struct layer_report
 {
-    std::string name;       ///< "0.2": its place in the network
-    std::string type;       ///< "dense"
-    std::string format;     ///< of its weight: "dense", "csr8"; empty without one
-    index_t parameters = 0; ///< numbers that were trained, zeros included; statistics are none
-    index_t nonzeros = 0;   ///< of these, not zero (of a format of its own: stored)
-    std::size_t bytes = 0;  ///< of its tensors as a file holds them, indices and scales included
+    std::string name;          ///< "0.2": its place in the network
+    std::string type;          ///< "dense"
+    std::string format;        ///< of its weight: "dense", "csr8"; empty without one
+    index_t parameters = 0;    ///< numbers that were trained, zeros included; statistics are none
+    index_t nonzeros = 0;      ///< of these, not zero (of a format of its own: stored)
+    std::size_t bytes = 0;     ///< of its tensors as a file holds them, indices and scales included
     index_t multiply_adds = 0; ///< of one sample
 
     friend bool operator==(const layer_report&, const layer_report&) = default;
