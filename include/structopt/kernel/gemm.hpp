@@ -19,6 +19,7 @@
 #pragma once
 
 #include <structopt/core/parallel.hpp>
+#include <structopt/kernel/cblas.hpp>
 #include <structopt/kernel/gemm_dot.hpp>
 #include <structopt/kernel/gemm_turned.hpp>
 #include <structopt/kernel/pack.hpp>
@@ -35,6 +36,8 @@ template <class T, class Arch = simd::default_arch>
 std::size_t gemm_scratch_bytes(index_t m, index_t n, index_t k) noexcept;
 
 /// C[m, n] = act((accumulate ? C : 0) + A[m, k] B[k, n] + bias), C's rows `c_row_stride` apart.
+///
+/// With `STRUCTOPT_USE_CBLAS` the product is CBLAS's, whose order of sums is its own.
 ///
 /// Any extent may be 0: with k == 0 the product is zero. C must not overlap the operands.
 template <class T, class Arch = simd::default_arch>
@@ -182,6 +185,13 @@ void gemm(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T
     {
         return;
     }
+#ifdef STRUCTOPT_USE_CBLAS
+    if (detail::fits_cblas(m, n, k, a, b, c_row_stride))
+    {
+        detail::gemm_cblas(m, n, k, a, b, c, c_row_stride, e);
+        return;
+    }
+#endif
     if (a.col_stride == 1 && b.row_stride == 1)
     {
         if (m <= detail::dot_rows)
