@@ -146,6 +146,12 @@ TEST_SUITE("residual")
         nn::forward(both, x, kept);
         nn::update_statistics(both, kept);
         CHECK(both.second.running_mean(0) != 0);
+        residual sum{batch_norm{{.features = 3}}, batch_norm{{.features = 3}}};
+        auto other = nn::make_cache(sum, x, rng);
+        nn::forward(sum, x, other);
+        nn::update_statistics(sum, other);
+        CHECK(sum.branch.running_mean(1) != 0);
+        CHECK(sum.shortcut.running_mean(1) == sum.branch.running_mean(1));
         CHECK(both.first.branch.layer<1>().running_mean(0) != 0);
     }
 
