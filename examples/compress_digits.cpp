@@ -1,4 +1,4 @@
-// Trains a small network on real handwritten digits, compresses it in three ways, and proves that
+// Trains a small network on real handwritten digits, compresses it in two ways, and proves that
 // the result is smaller: on disk, in memory and in time.
 //
 //   compress_digits [--out DIR] [--data mnist DIR] [--quick]

@@ -5,6 +5,8 @@
 #include <structopt/compress.hpp>
 #include <structopt/core.hpp>
 #include <structopt/io.hpp>
+#include <structopt/io/checkpoint.hpp>
+#include <structopt/io/state.hpp>
 #include <structopt/nn.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -71,16 +72,27 @@ index_t size_of(const tensor<T, N>& x) noexcept
     return static_cast<index_t>(x.size());
 }
 
-/// Gives `x` the extents; elements are kept only if nothing changes. Never shrinks to another type
-/// of storage, allocates only when the count of elements changes.
+/// Gives `x` the extents; elements are kept only if nothing changes, and memory is allocated only
+/// when their count does. Throws `shape_error` for a negative extent and for a count whose bytes
+/// no pointer can span.
 template <class T, std::size_t N>
 void resize(tensor<T, N>& x, const shape<N>& extents)
 {
     typename tensor<T, N>::shape_type sizes;
+    constexpr index_t most = std::numeric_limits<index_t>::max() / static_cast<index_t>(sizeof(T));
+    index_t n = 1;
+    bool fits = true;
     for (std::size_t i = 0; i < N; ++i)
     {
-        STRUCTOPT_ASSERT(extents[i] >= 0);
-        sizes[i] = static_cast<std::size_t>(extents[i]);
+        const index_t extent = extents[i];
+        fits = fits && extent >= 0 && (extent == 0 || n <= most / extent);
+        n = fits ? (extent == 0 ? 1 : extent) * n : 1;
+        sizes[i] = static_cast<std::size_t>(extent);
+    }
+    if (!fits)
+    {
+        detail::raise<shape_error>(
+            "tensor", "extents of at least 0 whose product fits in memory", describe(extents));
     }
     x.resize(sizes);
 }

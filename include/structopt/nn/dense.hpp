@@ -67,6 +67,11 @@ public:
     /// Checks parameters that came from a file. Throws `format_error` if their extents disagree.
     void refresh()
     {
+        if (inputs() < 1 || outputs() < 1)
+        {
+            structopt::detail::raise<format_error>(
+                "dense weight", "extents of at least 1", describe(shape<2>{outputs(), inputs()}));
+        }
         if (bias.size() != 0 && size_of(bias) != outputs())
         {
             structopt::detail::raise<format_error>(

@@ -185,7 +185,8 @@ public:
     void refresh()
     {
         const auto extents = shape_of(weight);
-        if (m_options.affine == (weight.size() == 0) || shape_of(bias) != extents)
+        const bool empty = count(extents) < 1;
+        if (m_options.affine == empty || shape_of(bias) != extents)
         {
             structopt::detail::raise<format_error>("layer_norm",
                 "weight and bias of one number per feature",
