@@ -1,7 +1,7 @@
 // Trains a small network on real handwritten digits, compresses it in two ways, and proves that
 // the result is smaller: on disk, in memory and in time.
 //
-//   compress_digits [--out DIR] [--data mnist DIR] [--quick]
+//   compress_digits [--out DIR] [--data mnist DIR] [--quick] [--check]
 //
 // Data: the 1,797 digits of data/digits8x8.csv.gz, or MNIST's four files in DIR. The test set (the
 // last 449 digits; MNIST's 10,000) is looked at once, at the end: every choice on the way, from
@@ -41,6 +41,7 @@ struct settings
     std::string out = "report";
     std::string mnist; // folder of its four files; empty: the embedded digits
     bool quick = false;
+    bool check = false; // fail unless the compressed network is as good as promised
 };
 
 struct samples
@@ -412,7 +413,13 @@ int run(const settings& how)
     std::printf(
         "%.1f s; report.json, tradeoff.svg and the models (reloaded, bit-equal) are in %s\n",
         seconds, how.out.c_str());
-    return 0;
+    const auto& first = variants[0];
+    const auto& best = variants[thin_wins ? 2 : 3];
+    const bool kept = 12 * best.bytes <= first.bytes && best.accuracy >= first.accuracy - 0.01 &&
+                      best.accuracy > variants[4].accuracy;
+    std::printf("at least 12x smaller, within a point of dense, better than small_dense: %s\n",
+        kept ? "yes" : "no");
+    return kept || !how.check ? 0 : 1;
 }
 
 } // namespace
@@ -427,6 +434,10 @@ int main(int argc, char** argv)
         {
             how.quick = true;
         }
+        else if (argument == "--check")
+        {
+            how.check = true;
+        }
         else if (argument == "--out" && i + 1 < argc)
         {
             how.out = argv[++i];
@@ -438,7 +449,8 @@ int main(int argc, char** argv)
         }
         else
         {
-            std::fprintf(stderr, "usage: %s [--out DIR] [--data mnist DIR] [--quick]\n", argv[0]);
+            std::fprintf(
+                stderr, "usage: %s [--out DIR] [--data mnist DIR] [--quick] [--check]\n", argv[0]);
             return 2;
         }
     }
