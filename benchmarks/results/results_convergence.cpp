@@ -27,7 +27,7 @@ using namespace structopt;
 namespace
 {
 
-constexpr index_t most_epochs = 12;
+constexpr index_t most_epochs = 6;
 constexpr double goal = 0.97;
 
 /// Stops as soon as the validation accuracy is reached.
@@ -83,9 +83,10 @@ run_result run(const mnist& sets, const Optimizer& optimizer,
     return result;
 }
 
-double rounded(double value, double unit)
+/// To so many parts of one.
+double rounded(double value, double parts)
 {
-    return std::round(value / unit) * unit;
+    return std::round(value * parts) / parts;
 }
 
 template <class Optimizer>
@@ -111,7 +112,7 @@ void measure(results::table& table, const mnist& sets, const std::string& name, 
     optimizer.rate = best_rate;
     const std::vector<std::pair<std::string, std::function<double(index_t)>>> schedules{
         {"constant", schedule::constant{.rate = best_rate}},
-        {"step", schedule::step_decay{.rate = best_rate, .every = 3, .gamma = 0.5}},
+        {"step", schedule::step_decay{.rate = best_rate, .every = 1, .gamma = 0.5}},
         {"cosine", schedule::cosine_decay{.rate = best_rate, .steps = most_epochs}}};
     for (const auto& [kind, rate] : schedules)
     {
@@ -129,11 +130,10 @@ void measure(results::table& table, const mnist& sets, const std::string& name, 
             worst.test = std::min(worst.test, r.test);
         }
         table.add({{"optimizer", name}, {"schedule", kind}, {"rate", best_rate},
-            {"epochs", rounded(mean.epochs, 0.01)}, {"epochs_worst", worst.epochs},
-            {"seconds", rounded(mean.seconds, 0.01)},
-            {"seconds_worst", rounded(worst.seconds, 0.01)},
-            {"test_accuracy", rounded(mean.test, 1e-5)},
-            {"test_accuracy_worst", rounded(worst.test, 1e-5)}});
+            {"epochs", rounded(mean.epochs, 100)}, {"epochs_worst", worst.epochs},
+            {"seconds", rounded(mean.seconds, 100)}, {"seconds_worst", rounded(worst.seconds, 100)},
+            {"test_accuracy", rounded(mean.test, 100000)},
+            {"test_accuracy_worst", rounded(worst.test, 100000)}});
     }
 }
 
