@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@
 #endif
 #ifdef STRUCTOPT_HAVE_ONEDNN
 #include <oneapi/dnnl/dnnl.hpp>
+#endif
+#ifdef STRUCTOPT_HAVE_XNNPACK
+#include <xnnpack.h>
 #endif
 
 using namespace structopt;
@@ -210,6 +214,38 @@ void onednn(benchmark::State& state, const extents& e)
 }
 #endif
 
+#ifdef STRUCTOPT_HAVE_XNNPACK
+void xnnpack(benchmark::State& state, const extents& e)
+{
+    layer l(e);
+    const auto count = [](index_t n)
+    {
+        return static_cast<std::size_t>(n);
+    };
+    const float infinity = std::numeric_limits<float>::infinity();
+    xnn_operator_t product = nullptr;
+    const bool ready =
+        xnn_initialize(nullptr) == xnn_status_success &&
+        xnn_create_fully_connected_nc_f32(count(e.in), count(e.out), count(e.in), count(e.out),
+            l.w.data(), nullptr, -infinity, infinity, 0, nullptr, nullptr,
+            &product) == xnn_status_success &&
+        xnn_reshape_fully_connected_nc_f32(product, count(e.batch), nullptr) ==
+            xnn_status_success &&
+        xnn_setup_fully_connected_nc_f32(product, l.x.data(), l.y.data()) == xnn_status_success;
+    if (!ready)
+    {
+        state.SkipWithError("refused by XNNPACK");
+        return;
+    }
+    time_layer(state, l, 1e-4, l.w.size() * sizeof(float),
+        [&]
+        {
+            xnn_run_operator(product, nullptr);
+        });
+    xnn_delete_operator(product);
+}
+#endif
+
 void add(const std::string& workload, const std::string& contender, const extents& e,
     void (*run)(benchmark::State&, const extents&))
 {
@@ -228,9 +264,9 @@ void add(const std::string& workload, const std::string& contender, const extent
 int main(int argc, char** argv)
 {
     benchmark::Initialize(&argc, argv);
-    for (const extents& e :
-        {extents{1, 1024, 1024}, extents{8, 1024, 1024}, extents{64, 1024, 1024},
-            extents{256, 1024, 1024}, extents{64, 784, 300}, extents{64, 4096, 4096}})
+    for (const extents& e : {extents{1, 1024, 1024}, extents{8, 1024, 1024},
+             extents{64, 1024, 1024}, extents{256, 1024, 1024}, extents{64, 784, 300},
+             extents{64, 4096, 4096}, extents{1, 4096, 4096}})
     {
         add("gemm_f32", "structopt_packed", e, packed);
         add("gemm_f32", "structopt", e, plain);
@@ -240,6 +276,9 @@ int main(int argc, char** argv)
 #ifdef STRUCTOPT_HAVE_ONEDNN
         add("gemm_f32", "onednn", e, onednn);
 #endif
+#ifdef STRUCTOPT_HAVE_XNNPACK
+        add("gemm_f32", "xnnpack", e, xnnpack);
+#endif
         add("gemm_int8", "structopt_dynamic", e, int8);
     }
 #ifndef STRUCTOPT_HAVE_OPENBLAS
@@ -247,6 +286,9 @@ int main(int argc, char** argv)
 #endif
 #ifndef STRUCTOPT_HAVE_ONEDNN
     std::fprintf(stderr, "absent: onednn\n");
+#endif
+#ifndef STRUCTOPT_HAVE_XNNPACK
+    std::fprintf(stderr, "absent: xnnpack\n");
 #endif
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
