@@ -233,6 +233,7 @@ TEST_SUITE("conv2d")
         for (const conv2d_options& options :
             {conv2d_options{.in = 3, .out = 4, .kernel = 3, .stride = {1, 2}, .padding = 1},
                 conv2d_options{.in = 16, .out = 4, .kernel = 3, .padding = 1},
+                conv2d_options{.in = 20, .out = 4, .kernel = 3, .stride = 2, .padding = 1},
                 conv2d_options{.in = 5, .out = 4, .kernel = 1}})
         {
             INFO(text(options));
