@@ -225,10 +225,12 @@ struct storage_traits<quantize::sparse_int8<Index>>
     template <class Source>
     static storage load(Source& source)
     {
-        sparse::csr<std::int8_t, Index> codes(source.rows(), source.columns(),
-            source.template get<std::uint32_t>("offsets"), source.template get<Index>("indices"),
-            source.template get<std::int8_t>("codes"));
+        auto offsets = source.template get<std::uint32_t>("offsets");
+        auto indices = source.template get<Index>("indices");
+        auto values = source.template get<std::int8_t>("codes");
         const auto scales = source.template get<float>("scales");
+        sparse::csr<std::int8_t, Index> codes(source.rows(), source.columns(), std::move(offsets),
+            std::move(indices), std::move(values));
         return storage(std::move(codes), structopt::copy(view<const float, 1>(scales.data(),
                                              shape<1>{static_cast<index_t>(scales.size())})));
     }

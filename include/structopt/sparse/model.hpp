@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace nn
@@ -86,9 +87,11 @@ struct storage_traits<sparse::csr<T, Index>>
     template <class Source>
     static storage load(Source& source)
     {
-        return storage(source.rows(), source.columns(),
-            source.template get<std::uint32_t>("offsets"), source.template get<Index>("indices"),
-            source.template get<T>("values"));
+        auto offsets = source.template get<std::uint32_t>("offsets");
+        auto indices = source.template get<Index>("indices");
+        auto values = source.template get<T>("values");
+        return storage(source.rows(), source.columns(), std::move(offsets), std::move(indices),
+            std::move(values));
     }
 };
 
