@@ -152,6 +152,22 @@ template <class T, class Arch>
 void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
     const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
 
+/// True if B, with contiguous rows, had better be read in place by every few rows of A: it is small,
+/// or there are not enough rows for a copy to pay.
+template <class T, class Arch>
+constexpr bool fits_in_place(index_t m, index_t n, index_t k) noexcept
+{
+    using shape = gemm_shape<T, Arch>;
+    return (k <= 128 && n * k <= shape::packing_elements / 2) ||
+           (k <= shape::packing_depth && m <= 2 * shape::direct_rows);
+}
+
+/// The product of more rows with a small B, `fits_in_place`, whose rows are contiguous: nothing but
+/// the last columns is copied.
+template <class T, class Arch>
+void gemm_in_place(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b, T* c,
+    index_t c_row_stride, const epilogue<T>& e, T* scratch) noexcept;
+
 /// The product of any number of rows; `packed` is B in panels, or null to pack `b` on the way.
 template <class T, class Arch>
 void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
@@ -212,6 +228,13 @@ void gemm(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T
                 c_row_stride, e, plan::turned_chunk(m, n, k), detail::aligned_scratch<T>(scratch));
             return;
         }
+    }
+    if (m > plan::shape::direct_rows && b.col_stride == 1 &&
+        detail::fits_in_place<T, Arch>(m, n, k))
+    {
+        detail::gemm_in_place<T, Arch>(
+            m, n, k, a, b, c, c_row_stride, e, detail::aligned_scratch<T>(scratch));
+        return;
     }
     (m <= detail::gemm_plan<T, Arch>::shape::direct_rows
             ? &detail::gemm_direct<T, Arch>
@@ -314,6 +337,47 @@ void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_op
 }
 
 template <class T, class Arch>
+void gemm_in_place(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b, T* c,
+    index_t c_row_stride, const epilogue<T>& e, T* scratch) noexcept
+{
+    using shape = gemm_shape<T, Arch>;
+    const index_t groups = (m + shape::direct_rows - 1) / shape::direct_rows;
+    const index_t low = m / groups;
+    const index_t higher = m % groups;
+    tile_arguments<T> t{};
+    t.depth = k;
+    t.a_row = a.row_stride;
+    t.a_step = a.col_stride;
+    t.c_row = c_row_stride;
+    t.resume = e.accumulate;
+    t.finish = true;
+    t.act = e.act;
+    for (index_t column = 0; column < n; column += shape::panel)
+    {
+        t.columns = n - column < shape::panel ? n - column : shape::panel;
+        t.b = b.data + column;
+        t.b_step = b.row_stride;
+        if (t.columns < shape::panel)
+        {
+            pack_panel<T, Arch>(t.columns, k, shifted(b, 0, column), scratch);
+            t.b = scratch;
+            t.b_step = shape::panel;
+        }
+        t.bias = e.bias == nullptr ? nullptr : e.bias + column;
+        index_t row = 0;
+        for (index_t i = 0; i < groups; ++i)
+        {
+            const index_t rows = low + (i < higher ? 1 : 0);
+            t.a = a.data + row * a.row_stride;
+            t.c = c + row * c_row_stride + column;
+            t.row_bias = e.row_bias == nullptr ? nullptr : e.row_bias + row;
+            direct_tile<T, Arch>(rows, false)(t);
+            row += rows;
+        }
+    }
+}
+
+template <class T, class Arch>
 void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
     const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
@@ -327,15 +391,17 @@ void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_o
         // Tiles of nearly equal height: none is so low that it cannot keep the units busy.
         const index_t rows = m - row < plan.block_rows ? m - row : plan.block_rows;
         const index_t tiles = (rows + shape::rows - 1) / shape::rows;
-        const auto height = [&](index_t tile) noexcept
+        const index_t low = rows / tiles;
+        const index_t higher = rows % tiles;
+        const auto height = [low, higher](index_t tile) noexcept
         {
-            return rows / tiles + (tile < rows % tiles ? 1 : 0);
+            return low + (tile < higher ? 1 : 0);
         };
         for (index_t from = 0; from == 0 || from < k; from += plan.depth)
         {
             const index_t depth = k - from < plan.depth ? k - from : plan.depth;
             interleave_tiles<T, Arch>(
-                tiles, rows / tiles, rows % tiles, depth, shifted(a, row, from), interleaved);
+                tiles, low, higher, depth, shifted(a, row, from), interleaved);
             parallel_for(plan.panels, plan.chunk_panels,
                 [&](index_t first, index_t end)
                 {
