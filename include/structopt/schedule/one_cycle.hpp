@@ -104,8 +104,8 @@ private:
         detail::schedule_check{"one_cycle"}.argument(step);
         // Ends of the phases as PyTorch counts them: real numbers, so a rise need not be whole.
         const double last = static_cast<double>(steps - 1);
-        const double top = rise * static_cast<double>(steps) - 1.0;
-        const double back = 2.0 * rise * static_cast<double>(steps) - 2.0;
+        const double top = settled(rise * static_cast<double>(steps) - 1.0);
+        const double back = settled(2.0 * rise * static_cast<double>(steps) - 2.0);
         const double ends[] = {top, three_phase ? back : last, last};
         const int phases = three_phase ? 3 : 2;
         const double at = static_cast<double>(step);
@@ -120,6 +120,13 @@ private:
             begin = end;
         }
         return {phases - 1, 1.0};
+    }
+
+    /// Whole where it is meant to be: a fused multiply-add leaves 0.1 * 10 - 1 at 5.6e-17.
+    static double settled(double end)
+    {
+        const double whole = std::round(end);
+        return std::abs(end - whole) < 1e-9 ? whole : end;
     }
 
     double between(double from, double to, double part) const
