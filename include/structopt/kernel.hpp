@@ -2,10 +2,13 @@
 /// Kernels: dense and integer products, im2col; raw pointers, no allocation, no exceptions.
 #pragma once
 
+#include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/kernel/im2col.hpp>
 #include <structopt/kernel/operand.hpp>
 #include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>
+#include <structopt/kernel/patches.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
