@@ -14,11 +14,11 @@
 #include <structopt/core/parallel.hpp>
 #include <structopt/kernel/operand.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
-#include <structopt/simd/widen.hpp>
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/tail.hpp>
 #include <structopt/simd/transpose.hpp>
+#include <structopt/simd/widen.hpp>
 
 #include <cstddef>
 #include <cstdint>
