@@ -428,7 +428,6 @@ namespace
 /// One matrix under two names, as in a language model whose first and last layer share it.
 struct tied
 {
-    static constexpr std::string_view name = "tied";
     using value_type = float;
 
     template <class Self, class Visitor>
