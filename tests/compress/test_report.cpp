@@ -1,171 +1,199 @@
-// Reports against numbers worked out by hand.
-
-#include <structopt/compress.hpp>
+#include <structopt/compress/report.hpp>
+#include <structopt/core/random.hpp>
 #include <structopt/nn.hpp>
-#include <structopt/prune.hpp>
 #include <structopt/quantize/model.hpp>
 #include <structopt/sparse/model.hpp>
 
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
-#include <filesystem>
-#include <string>
-#include <vector>
+#include "support/io_files.hpp"
+#include "support/message.hpp"
+#include "support/random_tensor.hpp"
+
+#include <cmath>
 
 using namespace structopt;
+using compress::latency_options;
 
 namespace
 {
 
-auto small_net()
+constexpr latency_options quick{.seconds = 1e-4, .groups = 1};
+
+/// All parameters that are not zero, none of them by chance.
+template <class Network>
+void fill(Network& net)
 {
-    random_engine rng(1);
-    return nn::sequential{nn::conv2d{{.in = 1, .out = 2, .kernel = 3, .padding = 1}, rng},
-        nn::relu{}, nn::max_pool2d{{.kernel = 2}}, nn::flatten{},
-        nn::sequential{nn::dense{{.in = 8, .out = 3}, rng}}};
+    nn::visit_parameters(net,
+        [&](const nn::parameter_name&, auto& parameter, nn::role)
+        {
+            parameter.fill(0.5f);
+        });
 }
-
-const shape<4> sample{64, 1, 4, 4};
-
-constexpr compress::latency_options quick{.seconds = 0.001, .groups = 1};
 
 } // namespace
 
-TEST_SUITE("smoke.compress")
+TEST_SUITE("smoke")
 {
-    TEST_CASE("a report counts parameters, bytes, multiply-adds and activations")
+    TEST_CASE("a small network, counted by hand")
     {
-        auto net = small_net();
-        net.layer<0>().weight(1, 0, 2, 2) = 0;
-        const auto r = compress::measure(net, sample, "net", 0.5, quick);
-        CHECK(r.name == "net");
-        CHECK(r.accuracy == 0.5);
-        REQUIRE(r.layers.size() == 5);
-        CHECK(r.layers[0].name == "0");
-        CHECK(r.layers[0].type == "conv2d");
-        CHECK(r.layers[0].format == "dense");
-        CHECK(r.layers[0].parameters == 2 * 9 + 2);
-        CHECK(r.layers[0].nonzeros == 2 * 9 - 1); // one weight and both biases are zero
-        CHECK(r.layers[0].bytes == 4 * 20);
-        CHECK(r.layers[0].multiply_adds == 2 * 9 * 16);
-        CHECK(r.layers[1].parameters == 0);
-        CHECK(r.layers[4].name == "4.0");
-        CHECK(r.layers[4].type == "dense");
-        CHECK(r.layers[4].multiply_adds == 24);
-        CHECK(r.parameters == 20 + 27);
-        CHECK(r.nonzeros == 17 + 24);
-        CHECK(r.multiply_adds == 288 + 24);
-        // The convolution: one plane of 4x4 in, two out. The activation works in place.
-        CHECK(r.activation_bytes == 4 * (16 + 32));
+        random_engine rng(1);
+        nn::sequential net{nn::dense{{.in = 10, .out = 6}, rng}, nn::relu{},
+            nn::dense{{.in = 6, .out = 3, .bias = false}, rng}};
+        fill(net);
+        net.layer<0>().weight(2, 3) = 0.0f;
+        net.layer<0>().weight(2, 4) = -0.0f;
+        net.layer<0>().bias(1) = 0.0f;
+        const auto r = compress::measure(net, shape<2>{99, 10}, "small", 0.875, quick);
+        CHECK(r.name == "small");
+        CHECK(r.accuracy == 0.875);
+        REQUIRE(r.layers.size() == 3);
+        using row = compress::layer_report;
+        CHECK(r.layers[0] == row{"0", "dense", "dense", 66, 63, 66 * 4, 60});
+        CHECK(r.layers[1] == row{"1", "relu", "", 0, 0, 0, 0});
+        CHECK(r.layers[2] == row{"2", "dense", "dense", 18, 18, 18 * 4, 18});
+        CHECK(r.parameters == 84);
+        CHECK(r.nonzeros == 81);
+        CHECK(r.multiply_adds == 78);
+        // 10 + 6 for the first layer; ReLU works in place, 6 + 3 for the last.
+        CHECK(r.activation_bytes == 16 * 4);
+        // The hidden layer's 6 numbers, aligned, and what the packed products ask for.
         const auto packed = nn::pack(net);
-        CHECK(r.scratch_bytes == nn::scratch_bytes<float>(packed, shape<4>{1, 1, 4, 4}));
+        CHECK(r.scratch_bytes == nn::scratch_bytes<float>(packed, shape<2>{1, 10}));
+        CHECK(r.scratch_bytes >= 24);
         CHECK(r.latency_us_batch1 > 0);
-        CHECK(r.latency_us_batch64 > 0);
+        CHECK(r.latency_us_batch64 > r.latency_us_batch1 / 4);
+
+        support::scratch_folder folder;
+        const auto path = folder.path("net.safetensors");
+        io::save_state(net, path);
+        CHECK(r.bytes == support::slurp(path).size());
     }
 }
 
-TEST_CASE("bytes are those of the file")
+TEST_CASE("formats of their own: what is stored counts")
 {
-    const auto net = small_net();
-    const std::string path = "report_bytes.safetensors";
-    io::save_state(net, path);
-    CHECK(
-        compress::measure(net, sample, "net", 0, quick).bytes == std::filesystem::file_size(path));
+    random_engine rng(2);
+    nn::sequential net{
+        nn::dense{{.in = 10, .out = 6}, rng}, nn::relu{}, nn::dense{{.in = 6, .out = 3}, rng}};
+    fill(net);
+    for (index_t c = 1; c < 10; ++c)
+    {
+        net.layer<0>().weight(0, c) = 0;
+    }
+    const auto sparse = nn::convert<sparse::csr<float, std::uint8_t>>(net);
+    auto r = compress::measure(sparse, shape<2>{1, 10}, "sparse", 0, quick);
+    using row = compress::layer_report;
+    CHECK(r.layers[0] == row{"0", "dense", "csr8", 66, 57, 7 * 4 + 51 * 5 + 6 * 4, 51});
+    CHECK(r.layers[2] == row{"2", "dense", "csr8", 21, 21, 4 * 4 + 18 * 5 + 3 * 4, 18});
+    CHECK(r.parameters == 87);
+    CHECK(r.nonzeros == 78);
+    CHECK(r.multiply_adds == 69);
+    CHECK(r.bytes == io::state_bytes(sparse));
+
     const auto int8 = quantize::convert(net);
-    io::save_state(int8, path);
-    const auto r = compress::measure(int8, sample, "int8", 0, quick);
-    CHECK(r.bytes == std::filesystem::file_size(path));
-    CHECK(r.layers[0].format == "int8");
-    CHECK(r.layers[0].bytes == 18 + 2 * 4 + 2 * 4); // codes, scales, biases
-    std::filesystem::remove(path);
+    r = compress::measure(int8, shape<2>{1, 10}, "int8", 0, quick);
+    CHECK(r.layers[0] == row{"0", "dense", "int8", 66, 66, 60 + 6 * 4 + 6 * 4, 60});
+
+    const auto any = nn::convert_smallest<tensor<float, 2>, sparse::csr<float, std::uint8_t>>(net);
+    r = compress::measure(any, shape<2>{1, 10}, "any", 0, quick);
+    CHECK(r.layers[0].format == "dense");
 }
 
-TEST_CASE("a sparse layer reports what it stores")
+TEST_CASE("statistics are no parameters, but bytes; nested layers have their path")
 {
-    auto net = small_net();
-    prune::apply(net, prune::magnitude{}, {.sparsity = 0.5});
-    const auto r = compress::measure(
-        nn::convert<sparse::csr<float, std::uint8_t>>(net), sample, "csr", 0, quick);
-    CHECK(r.layers[4].format == "csr8");
-    CHECK(r.layers[4].nonzeros == 12);
-    CHECK(r.layers[4].multiply_adds == 12);
-    CHECK(r.layers[4].bytes == 4 * 4 + 12 + 12 * 4 + 3 * 4); // offsets, indices, values, biases
+    random_engine rng(3);
+    nn::sequential net{nn::conv2d{{.in = 2, .out = 3, .kernel = 3, .padding = 1}, rng},
+        nn::sequential{nn::batch_norm{{.features = 3}}, nn::relu{}}, nn::max_pool2d{{.kernel = 2}},
+        nn::flatten{}, nn::residual{nn::dense{{.in = 12, .out = 12}, rng}}};
+    fill(net);
+    const auto r = compress::measure(net, shape<4>{1, 2, 4, 4}, "conv", 0, quick);
+    using row = compress::layer_report;
+    REQUIRE(r.layers.size() == 6);
+    CHECK(r.layers[0] == row{"0", "conv2d", "dense", 57, 57, 57 * 4, 16 * 54});
+    CHECK(r.layers[1].name == "1.0");
+    CHECK(r.layers[1].parameters == 6);
+    CHECK(r.layers[1].nonzeros == 6);
+    CHECK(r.layers[1].bytes == 12 * 4);
+    CHECK(r.layers[2] == row{"1.1", "relu", "", 0, 0, 0, 0});
+    CHECK(r.layers[5] == row{"4", "residual", "", 156, 156, 156 * 4, 144});
+    CHECK(r.parameters == 57 + 6 + 156);
+    CHECK(r.parameters == nn::parameter_count(net));
+    // In: 2 x 16, out: 3 x 16 for the convolution; in place until the pool, 48 + 12.
+    CHECK(r.activation_bytes == 80 * 4);
 }
 
-TEST_CASE("tables have a line per variant and per layer, in aligned columns")
+TEST_CASE("a first layer in place leaves the caller's input alone")
 {
-    const auto net = small_net();
-    const std::vector<compress::report> variants{
-        compress::measure(net, sample, "dense", 0.9, quick),
-        compress::measure(quantize::convert(net), sample, "a longer name", 0.875, quick)};
-    const std::string table = compress::to_table(variants);
-    std::vector<std::size_t> lengths;
-    for (std::size_t from = 0; from < table.size();)
+    random_engine rng(4);
+    const nn::sequential net{nn::relu{}, nn::dense{{.in = 5, .out = 1}, rng}};
+    const auto r = compress::measure(net, shape<2>{1, 5}, "net", 0, quick);
+    CHECK(r.activation_bytes == 10 * 4);
+}
+
+namespace
+{
+
+/// A layer that shows one matrix twice, and works in double.
+struct tied
+{
+    static constexpr std::string_view name = "tied";
+    using value_type = double;
+
+    shape<2> output_shape(const shape<2>& in) const
     {
-        const std::size_t end = table.find('\n', from);
-        REQUIRE(end != std::string::npos);
-        lengths.push_back(end - from);
-        from = end + 1;
+        return in;
     }
-    REQUIRE(lengths.size() == 3);
-    CHECK(lengths[0] == lengths[1]);
-    CHECK(lengths[1] == lengths[2]);
-    CHECK(table.find("87.50 %") != std::string::npos);
-    CHECK(table.find("1.0x") != std::string::npos);
-    const std::string layers = compress::to_layer_table(variants[0]);
-    CHECK(layers.find("4.0 dense") != std::string::npos);
-    CHECK(layers.find("whole file") != std::string::npos);
-}
 
-TEST_CASE("JSON is read back by a JSON library")
-{
-    const auto net = small_net();
-    std::vector<compress::report> variants{
-        compress::measure(net, sample, "quote \" and \\ and \n", 0.9, quick)};
-    variants.push_back(variants.front());
-    variants.back().bytes /= 2;
-    const auto json = nlohmann::json::parse(compress::to_json(variants));
-    REQUIRE(json.size() == 2);
-    CHECK(json[0]["name"] == "quote \" and \\ and \n");
-    CHECK(json[0]["accuracy"] == 0.9);
-    CHECK(json[0]["parameters"] == 47);
-    CHECK(json[0]["nonzeros"] == variants[0].nonzeros);
-    CHECK(json[0]["bytes"] == variants[0].bytes);
-    CHECK(json[0]["ratio"] == 1.0);
-    CHECK(json[1]["ratio"].get<double>() == doctest::Approx(2).epsilon(0.01));
-    CHECK(json[0]["latency_us_batch1"].is_number());
-    CHECK(json[0]["latency_us_batch64"].is_number());
-    CHECK(json[0]["layers"].size() == 5);
-    CHECK(json[0]["layers"][0]["type"] == "conv2d");
-}
-
-TEST_CASE("the picture is well-formed and shows every variant")
-{
-    std::vector<compress::report> variants(3);
-    variants[0].name = "dense <a&b>";
-    variants[0].bytes = 80000;
-    variants[0].accuracy = 0.97;
-    variants[1].name = "small";
-    variants[1].bytes = 4000;
-    variants[1].accuracy = 0.965;
-    variants[2].name = "same place";
-    variants[2].bytes = 4000;
-    variants[2].accuracy = 0.965;
-    const std::string svg = compress::to_svg(variants);
-    CHECK(svg.rfind("<svg ", 0) == 0);
-    CHECK(svg.find("dense &lt;a&amp;b&gt;") != std::string::npos);
-    std::size_t circles = 0;
-    std::size_t opened = 0;
-    std::size_t closed = 0;
-    for (std::size_t i = 0; i < svg.size(); ++i)
+    void forward(view<const double, 2> x, view<double, 2> y, nn::scratch) const noexcept
     {
-        circles += svg.compare(i, 7, "<circle") == 0;
-        opened += svg[i] == '<' && svg[i + 1] != '/';
-        closed += svg.compare(i, 2, "</") == 0 || svg.compare(i, 2, "/>") == 0;
+        std::copy_n(x.data(), x.size(), y.data());
     }
-    CHECK(circles == 3);
-    CHECK(opened == closed);
-    CHECK(svg.find("nan") == std::string::npos);
-    CHECK(compress::to_svg({}).find("</svg>") != std::string::npos);
+
+    template <class Self, class Visitor>
+    static void parameters(Self& self, Visitor&& visit)
+    {
+        visit("a", self.weight, nn::role::weight);
+        visit("b", self.weight, nn::role::weight);
+    }
+
+    tensor<double, 2> weight = structopt::full<double>(shape<2>{3, 3}, 1.0);
+};
+
+} // namespace
+
+TEST_CASE("tied parameters count once; doubles count eight bytes")
+{
+    const tied net;
+    const auto r = compress::measure(net, shape<2>{1, 2}, "tied", 0, quick);
+    CHECK(r.parameters == 9);
+    REQUIRE(r.layers.size() == 1);
+    CHECK(r.layers[0].name == "");
+    CHECK(r.layers[0].bytes == 72);
+    CHECK(r.activation_bytes == 32);
+}
+
+TEST_CASE("samples that the network does not take")
+{
+    random_engine rng(5);
+    const nn::sequential net{nn::dense{{.in = 5, .out = 1}, rng}};
+    support::check_parts(support::message_of<shape_error>(
+                             [&]
+                             {
+                                 compress::measure(net, shape<2>{1, 6}, "net", 0, quick);
+                             }),
+        {"dense input", "[any, 5]", "[1, 6]"});
+}
+
+TEST_CASE("latency is a positive number, and more for more work")
+{
+    random_engine rng(6);
+    const auto small = nn::pack(nn::sequential{nn::dense{{.in = 8, .out = 8}, rng}});
+    const auto large = nn::pack(nn::sequential{nn::dense{{.in = 800, .out = 800}, rng}});
+    const latency_options how{.seconds = 0.01, .groups = 3};
+    const double a = compress::latency_us<float>(small, shape<2>{1, 8}, how);
+    const double b = compress::latency_us<float>(large, shape<2>{1, 800}, how);
+    CHECK(a > 0);
+    CHECK(b > 3 * a);
+    CHECK(compress::latency_us<float>(small, shape<2>{1, 8}, {.seconds = 0, .groups = 0}) > 0);
 }

@@ -3,11 +3,16 @@
 #pragma once
 
 #include <structopt/compress/table.hpp>
+#include <structopt/core/finite.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace compress
@@ -22,7 +27,8 @@ struct picture_options
 };
 
 /// An SVG with one labelled point per variant: bytes on disk (logarithmic) to the right, accuracy
-/// upwards. The upper left is where one wants to be.
+/// upwards. The upper left is where one wants to be. The first variant, which the ratios refer to,
+/// is grey; a variant whose accuracy is no number is left out.
 std::string to_svg(std::span<const report> variants, const picture_options& options = {});
 
 // ---------------------------------------------------------------------------------------------
@@ -35,12 +41,27 @@ inline std::string escaped(std::string_view text)
     std::string xml;
     for (const char c : text)
     {
-        xml += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
+        switch (c)
+        {
+        case '<':
+            xml += "&lt;";
+            break;
+        case '>':
+            xml += "&gt;";
+            break;
+        case '&':
+            xml += "&amp;";
+            break;
+        default:
+            // Control characters are not allowed in XML.
+            xml += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+            break;
+        }
     }
     return xml;
 }
 
-/// "800", "2 k", "1.5 M"
+/// "800 B", "2 kB", "1.5 MB"
 inline std::string short_bytes(double bytes)
 {
     const auto trimmed = [](double value)
@@ -49,103 +70,248 @@ inline std::string short_bytes(double bytes)
     };
     return bytes < 1e3   ? trimmed(bytes) + " B"
            : bytes < 1e6 ? trimmed(bytes / 1e3) + " kB"
-                         : trimmed(bytes / 1e6) + " MB";
+           : bytes < 1e9 ? trimmed(bytes / 1e6) + " MB"
+                         : trimmed(bytes / 1e9) + " GB";
+}
+
+/// A rectangle on the picture.
+struct box
+{
+    double left;
+    double top;
+    double right;
+    double bottom;
+
+    double overlap(const box& other) const noexcept
+    {
+        const double width = std::min(right, other.right) - std::max(left, other.left);
+        const double height = std::min(bottom, other.bottom) - std::max(top, other.top);
+        return width > 0 && height > 0 ? width * height : 0.0;
+    }
+
+    double area() const noexcept
+    {
+        return (right - left) * (bottom - top);
+    }
+};
+
+/// The axes of the picture: bytes to x, accuracies to y.
+class axes
+{
+public:
+    axes(std::span<const report* const> points, const picture_options& options)
+        : plot{90, 60, options.width - 30.0, options.height - 60.0}
+    {
+        double least = 1;
+        double most = 10;
+        double low = 0;
+        double high = 1;
+        for (std::size_t i = 0; i < points.size(); ++i)
+        {
+            const double bytes = bytes_of(*points[i]);
+            const double accuracy = points[i]->accuracy;
+            least = i == 0 ? bytes : std::min(least, bytes);
+            most = i == 0 ? bytes : std::max(most, bytes);
+            low = i == 0 ? accuracy : std::min(low, accuracy);
+            high = i == 0 ? accuracy : std::max(high, accuracy);
+        }
+        from = std::log10(least) - 0.15;
+        to = std::log10(most) + 0.15;
+        const double spread = std::max(high - low, 0.004);
+        bottom = (low + high - spread) / 2 - 0.3 * spread;
+        top = (low + high + spread) / 2 + 0.3 * spread;
+        step = top - bottom > 0.4    ? 0.1
+               : top - bottom > 0.16 ? 0.05
+               : top - bottom > 0.08 ? 0.02
+               : top - bottom > 0.03 ? 0.01
+               : top - bottom > 0.01 ? 0.005
+                                     : 0.001;
+    }
+
+    static double bytes_of(const report& r)
+    {
+        return std::max<double>(1, static_cast<double>(r.bytes));
+    }
+
+    double x(double bytes) const
+    {
+        return plot.left + (std::log10(bytes) - from) / (to - from) * (plot.right - plot.left);
+    }
+
+    double y(double accuracy) const
+    {
+        return plot.bottom - (accuracy - bottom) / (top - bottom) * (plot.bottom - plot.top);
+    }
+
+    box plot;
+    double from; ///< log10 of bytes
+    double to;
+    double bottom; ///< accuracy
+    double top;
+    double step;
+};
+
+/// SVG, piece by piece.
+class drawing
+{
+public:
+    explicit drawing(const picture_options& options)
+        : m_svg("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" +
+                std::to_string(options.width) + "\" height=\"" + std::to_string(options.height) +
+                "\" viewBox=\"0 0 " + std::to_string(options.width) + " " +
+                std::to_string(options.height) +
+                "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n"
+                "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n")
+    {
+    }
+
+    void text(double x, double y, const char* anchor, std::string_view content,
+        const std::string& style = {})
+    {
+        m_svg += "<text x=\"" + at(x) + "\" y=\"" + at(y) + "\" text-anchor=\"" + anchor + "\"" +
+                 style + ">" + escaped(content) + "</text>\n";
+    }
+
+    void line(double x1, double y1, double x2, double y2, const char* color)
+    {
+        m_svg += "<line x1=\"" + at(x1) + "\" y1=\"" + at(y1) + "\" x2=\"" + at(x2) + "\" y2=\"" +
+                 at(y2) + "\" stroke=\"" + color + "\"/>\n";
+    }
+
+    void point(double x, double y, const char* color)
+    {
+        m_svg += "<circle cx=\"" + at(x) + "\" cy=\"" + at(y) + "\" r=\"6\" fill=\"" + color +
+                 "\" stroke=\"white\"/>\n";
+    }
+
+    std::string finish()
+    {
+        return std::move(m_svg) + "</svg>\n";
+    }
+
+    static std::string at(double value)
+    {
+        return decimal(value, 1);
+    }
+
+private:
+    std::string m_svg;
+};
+
+inline void draw_axes(drawing& svg, const axes& a)
+{
+    const box& plot = a.plot;
+    const bool wide = a.to - a.from > 3;
+    for (double decade = std::floor(a.from); decade <= a.to; ++decade)
+    {
+        for (const double digit : {1.0, 2.0, 5.0})
+        {
+            const double bytes = digit * std::pow(10.0, decade);
+            const double place = std::log10(bytes);
+            if (place < a.from || place > a.to || (wide && digit != 1.0))
+            {
+                continue;
+            }
+            svg.line(a.x(bytes), plot.top, a.x(bytes), plot.bottom, "#e4e4e4");
+            svg.text(a.x(bytes), plot.bottom + 20, "middle", short_bytes(bytes));
+        }
+    }
+    const int digits = a.step < 0.01 ? 1 : 0;
+    for (double i = std::ceil(a.bottom / a.step); i * a.step <= a.top; ++i)
+    {
+        const double accuracy = i * a.step;
+        if (accuracy > -a.step / 2 && accuracy < 1 + a.step / 2) // 0 % to 100 %
+        {
+            svg.line(plot.left, a.y(accuracy), plot.right, a.y(accuracy), "#e4e4e4");
+            svg.text(
+                plot.left - 8, a.y(accuracy) + 4, "end", decimal(100 * accuracy, digits) + " %");
+        }
+    }
+    svg.line(plot.left, plot.bottom, plot.right, plot.bottom, "#222");
+    svg.line(plot.left, plot.top, plot.left, plot.bottom, "#222");
+    svg.text(
+        (plot.left + plot.right) / 2, plot.bottom + 44, "middle", "bytes on disk (logarithmic)");
+    const double middle = (plot.top + plot.bottom) / 2;
+    svg.text(20, middle, "middle", "accuracy",
+        " transform=\"rotate(-90 20 " + drawing::at(middle) + ")\"");
+}
+
+/// Where the label of a point goes: the first of several places around it that is free, or the one
+/// that hides least. `taken` gets it.
+inline box place_label(double x, double y, double width, const box& plot, std::vector<box>& taken)
+{
+    constexpr double height = 16;
+    constexpr double gap = 10;
+    const box places[] = {{x + gap, y - height / 2, x + gap + width, y + height / 2},
+        {x - gap - width, y - height / 2, x - gap, y + height / 2},
+        {x - width / 2, y - gap - height, x + width / 2, y - gap},
+        {x - width / 2, y + gap, x + width / 2, y + gap + height},
+        {x + gap, y - gap - height, x + gap + width, y - gap},
+        {x + gap, y + gap, x + gap + width, y + gap + height},
+        {x - gap - width, y - gap - height, x - gap, y - gap},
+        {x - gap - width, y + gap, x - gap, y + gap + height},
+        {x - width / 2, y - gap - 2 * height, x + width / 2, y - gap - height},
+        {x - width / 2, y + gap + height, x + width / 2, y + gap + 2 * height}};
+    const box* best = nullptr;
+    double least = 0;
+    for (const box& place : places)
+    {
+        double hidden = place.area() - place.overlap(plot);
+        for (const box& other : taken)
+        {
+            hidden += place.overlap(other);
+        }
+        if (best == nullptr || hidden < least)
+        {
+            best = &place;
+            least = hidden;
+        }
+    }
+    taken.push_back(*best);
+    return *best;
 }
 
 } // namespace detail
 
 inline std::string to_svg(std::span<const report> variants, const picture_options& options)
 {
-    double least = 1;
-    double most = 10;
-    double low = 1;
-    double high = 0;
+    std::vector<const report*> points;
     for (const report& r : variants)
     {
-        const double bytes = std::max<double>(1, static_cast<double>(r.bytes));
-        least = &r == variants.data() ? bytes : std::min(least, bytes);
-        most = &r == variants.data() ? bytes : std::max(most, bytes);
-        low = std::min(low, r.accuracy);
-        high = std::max(high, r.accuracy);
-    }
-    const double from = std::log10(least) - 0.12;
-    const double to = std::log10(most) + 0.12;
-    const double spread = std::max(high - low, 0.004);
-    const double bottom = low - 0.25 * spread;
-    const double top = high + 0.25 * spread;
-    const double left_edge = 80;
-    const double right_edge = options.width - 30.0;
-    const double upper_edge = 60;
-    const double lower_edge = options.height - 60.0;
-    const auto x = [&](double bytes)
-    {
-        return left_edge + (std::log10(bytes) - from) / (to - from) * (right_edge - left_edge);
-    };
-    const auto y = [&](double accuracy)
-    {
-        return lower_edge - (accuracy - bottom) / (top - bottom) * (lower_edge - upper_edge);
-    };
-    const auto at = [](double value)
-    {
-        return detail::decimal(value, 1);
-    };
-    const auto text = [&](double px, double py, const char* anchor, const std::string& content,
-                          const char* style = "")
-    {
-        return "<text x=\"" + at(px) + "\" y=\"" + at(py) + "\" text-anchor=\"" + anchor + "\"" +
-               style + ">" + detail::escaped(content) + "</text>\n";
-    };
-    const auto line = [&](double x1, double y1, double x2, double y2, const char* color)
-    {
-        return "<line x1=\"" + at(x1) + "\" y1=\"" + at(y1) + "\" x2=\"" + at(x2) + "\" y2=\"" +
-               at(y2) + "\" stroke=\"" + color + "\"/>\n";
-    };
-    std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" +
-                      std::to_string(options.width) + "\" height=\"" +
-                      std::to_string(options.height) +
-                      "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n"
-                      "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
-    svg += text(left_edge, 32, "start", options.title, " font-size=\"17\" font-weight=\"bold\"");
-    for (double decade = std::floor(from); decade <= to; ++decade)
-    {
-        for (const double step : {1.0, 2.0, 5.0})
+        if (structopt::detail::is_finite(r.accuracy))
         {
-            const double bytes = step * std::pow(10.0, decade);
-            if (std::log10(bytes) >= from && std::log10(bytes) <= to)
-            {
-                svg += line(x(bytes), upper_edge, x(bytes), lower_edge, "#e4e4e4");
-                svg += text(x(bytes), lower_edge + 20, "middle", detail::short_bytes(bytes));
-            }
+            points.push_back(&r);
         }
     }
-    const double step = spread > 0.2 ? 0.1 : spread > 0.06 ? 0.02 : spread > 0.02 ? 0.01 : 0.002;
-    for (double accuracy = std::ceil(bottom / step) * step; accuracy <= top; accuracy += step)
+    const detail::axes axes(points, options);
+    detail::drawing svg(options);
+    svg.text(axes.plot.left, 32, "start", options.title, " font-size=\"17\" font-weight=\"bold\"");
+    detail::draw_axes(svg, axes);
+    std::vector<detail::box> taken;
+    for (const report* r : points)
     {
-        svg += line(left_edge, y(accuracy), right_edge, y(accuracy), "#e4e4e4");
-        svg += text(left_edge - 8, y(accuracy) + 4, "end",
-            detail::decimal(100 * accuracy, step < 0.01 ? 1 : 0) + " %");
+        const double x = axes.x(detail::axes::bytes_of(*r));
+        const double y = axes.y(r->accuracy);
+        taken.push_back({x - 7, y - 7, x + 7, y + 7});
     }
-    svg += line(left_edge, lower_edge, right_edge, lower_edge, "#222");
-    svg += line(left_edge, upper_edge, left_edge, lower_edge, "#222");
-    svg += text((left_edge + right_edge) / 2, options.height - 16.0, "middle",
-        "bytes on disk (logarithmic)");
-    const double middle = (upper_edge + lower_edge) / 2;
-    svg += "<text x=\"22\" y=\"" + at(middle) +
-           "\" text-anchor=\"middle\" transform=\"rotate(-90 22 " + at(middle) +
-           ")\">accuracy</text>\n";
-    for (const report& r : variants)
+    for (const report* r : points)
     {
-        const double px = x(std::max<double>(1, static_cast<double>(r.bytes)));
-        const double py = y(r.accuracy);
-        const bool first = &r == variants.data();
-        const bool to_left = px > (left_edge + right_edge) / 2;
-        svg += "<circle cx=\"" + at(px) + "\" cy=\"" + at(py) + "\" r=\"6\" fill=\"" +
-               (first ? "#888" : "#1668b8") + "\"/>\n";
-        svg += text(px + (to_left ? -11 : 11), py + ((&r - variants.data()) % 2 == 0 ? -9.0 : 17.0),
-            to_left ? "end" : "start",
-            r.name + ", " + detail::decimal(detail::ratio(variants, r), 1) + "x");
+        const double x = axes.x(detail::axes::bytes_of(*r));
+        const double y = axes.y(r->accuracy);
+        svg.point(x, y, r == variants.data() ? "#888" : "#1668b8");
+        const std::string label =
+            r->name + ", " + detail::decimal(detail::ratio(variants, *r), 1) + "x";
+        // About 7 pixels per character of this size.
+        const double width = 7.0 * static_cast<double>(label.size());
+        const auto place = detail::place_label(x, y, width, axes.plot, taken);
+        const double centre = (place.left + place.right) / 2;
+        const char* const anchor = place.left >= x ? "start" : place.right <= x ? "end" : "middle";
+        svg.text(place.left >= x    ? place.left
+                 : place.right <= x ? place.right
+                                    : centre,
+            place.bottom - 4, anchor, label);
     }
-    return svg + "</svg>\n";
+    return svg.finish();
 }
 
 } // namespace compress
