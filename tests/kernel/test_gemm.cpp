@@ -549,8 +549,23 @@ TEST_CASE("no kernel reads or writes past the end of an operand")
                         b.data(), layout / 2 % 2 == 0 ? n : 1, layout / 2 % 2 == 0 ? 1 : depth};
                     k::gemm<float>(m, n, depth, left, right, c.data(), n, e, scratch.data());
                 }
-                std::vector<float> packed(at(k::packed_size<float>(n, depth)));
+                // No stride is 1: rows of twice the length, every other element.
+                const fenced<float> sparse_a(random_values<float>(2 * m * depth - 1, rng));
+                const fenced<float> sparse_b(random_values<float>(2 * n * depth - 1, rng));
+                k::gemm<float>(m, n, depth, {sparse_a.data(), 2 * depth, 2},
+                    {sparse_b.data(), 2 * n, 2}, c.data(), n, {}, scratch.data());
+                std::vector<float> packed(at(k::packed_size<float>(n, depth)), 99.0f);
                 k::pack_b<float>(n, depth, b.data(), depth, packed.data());
+                const index_t panel = gemm_shape<float, native>::panel;
+                bool padded = true;
+                for (index_t i = 0; i < n / panel * panel * depth + panel * depth; ++i)
+                {
+                    // The last panel: whatever lies past the columns is zero.
+                    const index_t column = i / (panel * depth) * panel + i % panel;
+                    padded = padded && (i >= k::packed_size<float>(n, depth) || column < n ||
+                                           packed[at(i)] == 0.0f);
+                }
+                CHECK(padded);
                 const fenced<float> panels(packed);
                 const fenced<std::byte> some(
                     std::vector<std::byte>(k::gemm_packed_scratch_bytes<float>(m, n, depth)));
