@@ -102,6 +102,8 @@ TEST_CASE("shape_of works on xtensor's own containers")
     CHECK(shape_of(x) == shape<2>{2, 3});
 }
 
+// The address sanitizer's operator new ends the program rather than throw.
+#if !defined(__SANITIZE_ADDRESS__)
 TEST_CASE("a size that overflows is refused, not wrapped around")
 {
     aligned_allocator<double> allocator;
@@ -112,6 +114,7 @@ TEST_CASE("a size that overflows is refused, not wrapped around")
         CHECK_THROWS_AS(allocator.deallocate(allocator.allocate(n), n), std::bad_alloc);
     }
 }
+#endif
 
 TEST_CASE("allocators compare equal, so storage may move between them")
 {
