@@ -75,6 +75,11 @@ TEST_CASE("numbers of samples that differ are refused")
     CHECK_THROWS_WITH_AS((train::labelled{x, four}),
         "train::labelled labels: expected 3 labels, one per sample, got 4", structopt::shape_error);
     CHECK_THROWS_AS((train::paired{x, y}), structopt::shape_error);
+    using images_labelled = train::labelled<float, 4>;
+    static_assert(std::is_constructible_v<images_labelled, decltype(x)&, const labels&>);
+    static_assert(
+        std::is_constructible_v<images_labelled, decltype(x)&, std::span<const std::int32_t>>);
+    static_assert(!std::is_constructible_v<images_labelled, decltype(x)&, labels>);
     const structopt::view<const float, 2> gaps(y.data(), shape<2>{4, 1}, shape<2>{2, 1});
     CHECK_THROWS_AS((train::labelled{gaps, four}), structopt::shape_error);
 }

@@ -401,6 +401,15 @@ TEST_CASE("what is wrong is said before anything changes")
     CHECK_THROWS_AS(fit(train::labelled{three_columns, cloud.labels}, {}), structopt::shape_error);
     const std::vector<std::int32_t> far(20, 3);
     CHECK_THROWS_AS(fit(train::labelled{cloud.x, far}, {}), structopt::argument_error);
+    auto last = cloud.labels;
+    last.back() = 4;
+    const train::labelled one_wrong{cloud.x, last};
+    CHECK_THROWS_WITH_AS(fit(one_wrong, {.batch = 4}),
+        "train::labelled labels: expected classes from 0 to 2, got 4 of sample 19",
+        structopt::argument_error);
+    CHECK_THROWS_AS(
+        fit(data, {.batch = 4}, train::validate_on(one_wrong)), structopt::argument_error);
+    fit(train::range(one_wrong, 0, 19), {.epochs = 0});
     CHECK(same_network(net, before));
     fit(data, {.epochs = 0});
     CHECK(same_network(net, before));

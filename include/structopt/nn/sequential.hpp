@@ -56,60 +56,60 @@ constexpr std::size_t declared_output_rank() noexcept
 }
 
 /// Position of the first layer that cannot follow its predecessors, and of the layer that fixed
-/// the rank before it; `count` if all is well. One loop, so that the compiler's message is short.
-template <class... Layers>
-struct rank_check
+/// the rank before it; `count` if all is well.
+struct rank_break
 {
-    static constexpr std::size_t count = sizeof...(Layers);
-
-    struct result
-    {
-        std::size_t producer = count;
-        std::size_t consumer = count;
-        bool flatten = false;
-    };
-
-    static constexpr result find() noexcept
-    {
-        const std::array<std::size_t, count + 1> in{declared_input_rank<Layers>()..., 0};
-        const std::array<std::size_t, count + 1> out{declared_output_rank<Layers>()..., 0};
-        std::size_t rank = 0;
-        std::size_t fixed_by = 0;
-        for (std::size_t i = 0; i < count; ++i)
-        {
-            if (rank != 0 && in[i] != 0 && in[i] != rank)
-            {
-                return {fixed_by, i, rank > in[i]};
-            }
-            if (out[i] != 0)
-            {
-                rank = out[i];
-                fixed_by = i;
-            }
-        }
-        return {};
-    }
-
-    static constexpr bool passes() noexcept
-    {
-        constexpr result found = find();
-        if constexpr (found.consumer != count)
-        {
-            using layers = std::tuple<Layers...>;
-            using producer = std::tuple_element_t<found.producer, layers>;
-            using consumer = std::tuple_element_t<found.consumer, layers>;
-            if constexpr (found.flatten)
-            {
-                return put_a_flatten_between<producer, consumer>::value;
-            }
-            else
-            {
-                return ranks_differ_between<producer, consumer>::value;
-            }
-        }
-        return true;
-    }
+    std::size_t producer;
+    std::size_t consumer;
+    bool flatten;
 };
+
+/// One loop, so that the compiler's message is short.
+template <class... Layers>
+constexpr rank_break find_rank_break() noexcept
+{
+    constexpr std::size_t count = sizeof...(Layers);
+    const std::array<std::size_t, count + 1> in{declared_input_rank<Layers>()..., 0};
+    const std::array<std::size_t, count + 1> out{declared_output_rank<Layers>()..., 0};
+    std::size_t rank = 0;
+    std::size_t fixed_by = 0;
+    for (std::size_t i = 0; i < count; ++i)
+    {
+        if (rank != 0 && in[i] != 0 && in[i] != rank)
+        {
+            return {fixed_by, i, rank > in[i]};
+        }
+        if (out[i] != 0)
+        {
+            rank = out[i];
+            fixed_by = i;
+        }
+    }
+    return {count, count, false};
+}
+
+template <class... Layers>
+constexpr auto rank_verdict() noexcept
+{
+    constexpr rank_break found = find_rank_break<Layers...>();
+    if constexpr (found.consumer == sizeof...(Layers))
+    {
+        return std::type_identity<std::true_type>{};
+    }
+    else
+    {
+        using layers = std::tuple<Layers...>;
+        using producer = std::tuple_element_t<found.producer, layers>;
+        using consumer = std::tuple_element_t<found.consumer, layers>;
+        return std::type_identity<std::conditional_t<found.flatten,
+            put_a_flatten_between<producer, consumer>, ranks_differ_between<producer, consumer>>>{};
+    }
+}
+
+/// An incomplete type whose name says what is wrong, if ranks differ: `sizeof` is the check, and one
+/// line of error.
+template <class... Layers>
+using checked_chain = typename decltype(rank_verdict<Layers...>())::type;
 
 /// The element type of the first layer that has one; `void` if none has.
 template <class... Layers>
@@ -173,7 +173,7 @@ struct chain_cache<T, N, First, Second, Rest...>
 template <class... Layers>
 class sequential
 {
-    static_assert(detail::rank_check<Layers...>::passes());
+    static_assert(sizeof(detail::checked_chain<Layers...>) > 0);
 
     static constexpr std::size_t size = sizeof...(Layers);
 

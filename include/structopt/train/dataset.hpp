@@ -38,8 +38,10 @@ struct batch
 /// | `gather(rows, batch) const` | fills a batch with the samples of these numbers, in this order |
 ///
 /// `gather(rows, batch, random_engine&)` is taken instead in training where there is one: it may
-/// shift, mirror or disturb the samples. A dataset is copied by the functions that divide it, so
-/// one that owns much data keeps it behind a pointer.
+/// shift, mirror or disturb the samples. `check_target(output, row)`, where there is one, is called
+/// for every sample before training changes anything, with the shape of the network's output for
+/// one sample, and throws where the two do not fit. A dataset is copied by the functions that
+/// divide it, so one that owns much data keeps it behind a pointer.
 template <class D>
 concept dataset = std::copy_constructible<D> &&
     requires(const D& data, std::span<const index_t> rows, typename D::batch_type& into)
@@ -145,9 +147,27 @@ public:
 
     labelled(const tensor<T, N>&&, std::span<const std::int32_t>) = delete;
 
+    /// A temporary vector of labels would be gone before the first batch.
+    template <class X>
+    labelled(const X&, const std::vector<std::int32_t>&&) = delete;
+
     index_t size() const noexcept
     {
         return m_x.shape(0);
+    }
+
+    /// @throws argument_error where the sample's label is no class of such an output [1, classes];
+    /// what a label means for a single number is the loss's business.
+    template <std::size_t M>
+    void check_target(const shape<M>& output, index_t row) const requires(M >= 2)
+    {
+        const std::int32_t label = m_labels[static_cast<std::size_t>(row)];
+        if (output[1] > 1 && (label < 0 || label >= output[1]))
+        {
+            structopt::detail::raise<argument_error>("train::labelled labels",
+                "classes from 0 to " + std::to_string(output[1] - 1),
+                std::to_string(label) + " of sample " + std::to_string(row));
+        }
     }
 
     view<const T, N> x() const noexcept
@@ -326,6 +346,15 @@ public:
     }
     {
         m_data.gather(translated(rows), into, rng);
+    }
+
+    template <std::size_t M>
+    void check_target(const shape<M>& output, index_t row) const requires requires(const Data& data)
+    {
+        data.check_target(output, row);
+    }
+    {
+        m_data.check_target(output, m_rows[static_cast<std::size_t>(row)]);
     }
 
 private:

@@ -148,6 +148,7 @@ private:
                 "at most " + std::to_string(m_at.batches) + " finished batches of this data",
                 std::to_string(m_run.batch));
         }
+        check_samples(m_data);
         for_each_extra(
             [&](const auto& extra)
             {
@@ -160,6 +161,7 @@ private:
                             "train::fit " + extra.name + " data", "at least one sample",
                             "0 samples");
                     }
+                    check_samples(extra.data);
                 }
             });
         for_each_extra(
@@ -183,6 +185,24 @@ private:
                     check_watch("train::early_stopping", extra.watch, m_names);
                 }
             });
+    }
+
+    /// Samples that do not fit the network, and targets that do not fit its output, where the
+    /// dataset can tell.
+    template <class Set>
+    void check_samples(const Set& data)
+    {
+        if constexpr (requires { data.check_target(shape<out_rank>{}, index_t{}); })
+        {
+            typename Set::batch_type sample;
+            const index_t first[] = {0};
+            data.gather(std::span<const index_t>(first), sample);
+            const auto output = nn::output_shape(std::as_const(m_network), shape_of(sample.x));
+            for (index_t row = 0; row < static_cast<index_t>(data.size()); ++row)
+            {
+                data.check_target(output, row);
+            }
+        }
     }
 
     void add_names(const std::string& set)
