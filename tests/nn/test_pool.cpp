@@ -276,5 +276,10 @@ TEST_SUITE("pool")
         // A window that steps over the image, from padding to padding.
         CHECK_THROWS_AS(
             nn::forward(max_pool2d{{.kernel = 2, .padding = 1, .dilation = 3}}, x), shape_error);
+        CHECK_THROWS_WITH_AS(
+            nn::output_shape(max_pool2d{{.kernel = 2}}, shape<4>{1, 1, 65536, 65536}),
+            "max_pool2d input: expected planes of fewer than 2^31 elements, got "
+            "[1, 1, 65536, 65536]",
+            shape_error);
     }
 }

@@ -4,6 +4,7 @@
 
 #include "support/random_tensor.hpp"
 
+#include <thread>
 #include <vector>
 
 #ifdef _OPENMP
@@ -110,5 +111,40 @@ TEST_SUITE("threads")
 #endif
         all_layers<float>();
         all_layers<double>();
+    }
+
+    TEST_CASE("one network serves several threads of the caller at once")
+    {
+        random_engine rng(4);
+        const nn::sequential net{nn::conv2d<float>({.in = 2, .out = 8, .kernel = 3}, rng),
+            nn::batch_norm<float>{{.features = 8}}, nn::relu{}, nn::max_pool2d{{.kernel = 2}},
+            nn::flatten{}, nn::dense<float>({.in = 8 * 5 * 5, .out = 10}, rng), nn::softmax{}};
+        constexpr std::size_t callers = 4;
+        std::vector<tensor<float, 4>> x;
+        std::vector<tensor<float, 2>> expected;
+        for (std::size_t i = 0; i < callers; ++i)
+        {
+            x.push_back(
+                random_tensor<float>(shape<4>{static_cast<index_t>(i) + 1, 2, 12, 12}, rng));
+            expected.push_back(net(x.back()));
+        }
+        std::vector<int> same(callers, 0);
+        std::vector<std::thread> threads;
+        for (std::size_t i = 0; i < callers; ++i)
+        {
+            threads.emplace_back(
+                [&, i]
+                {
+                    for (int round = 0; round < 50; ++round)
+                    {
+                        same[i] += net(x[i]) == expected[i] ? 1 : 0;
+                    }
+                });
+        }
+        for (auto& thread : threads)
+        {
+            thread.join();
+        }
+        CHECK(same == std::vector<int>(callers, 50));
     }
 }

@@ -7,7 +7,7 @@
 /// | member | meaning |
 /// |---|---|
 /// | `output_shape(in)` | `shape<M>` for a batch of `shape<N>`; throws `shape_error` if it does not fit |
-/// | `forward(x, y, scratch) const` | inference, no allocation, safe from many threads |
+/// | `forward(x, y, scratch) const noexcept` | inference, no allocation, nothing checked, safe from many threads |
 ///
 /// and what it may have:
 ///

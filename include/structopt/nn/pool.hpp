@@ -118,6 +118,12 @@ public:
             structopt::detail::raise<shape_error>("max_pool2d input",
                 "height and width of at least the dilation " + o.dilation.text(), describe(in));
         }
+        // Positions in a plane are kept as 32-bit numbers.
+        if (in[3] > 0 && in[2] > std::numeric_limits<std::int32_t>::max() / in[3])
+        {
+            structopt::detail::raise<shape_error>(
+                "max_pool2d input", "planes of fewer than 2^31 elements", describe(in));
+        }
         return {in[0], in[1], out.height, out.width};
     }
 

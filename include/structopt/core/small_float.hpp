@@ -1,5 +1,5 @@
 /// @file
-/// The small floating-point formats that files hold: F16, BF16, F8_E4M3, F8_E5M2.
+/// The small floating-point formats that files and weights are kept in: half, bfloat16, float8.
 ///
 /// Storage only: no arithmetic, explicit conversions from and to float and double. Integer code
 /// throughout, so the results do not depend on the compiler, its flags or the rounding mode.
@@ -14,8 +14,6 @@
 #include <type_traits>
 
 STRUCTOPT_BEGIN_NAMESPACE
-namespace io
-{
 
 /// A floating-point number of one sign bit, `ExponentBits` and `MantissaBits`.
 ///
@@ -63,6 +61,16 @@ public:
     explicit constexpr operator double() const noexcept
     {
         return widen<double>(m_bits);
+    }
+
+    /// As numbers: 0.0 equals -0.0, NaN equals nothing.
+    friend constexpr bool operator==(small_float a, small_float b) noexcept
+    {
+        constexpr std::uint32_t digits = (1u << (ExponentBits + MantissaBits)) - 1;
+        constexpr std::uint32_t infinity = HasInfinity ? s_overflow : s_overflow - 1;
+        const std::uint32_t x = a.m_bits & digits;
+        const std::uint32_t y = b.m_bits & digits;
+        return x == y && x <= infinity && (a.m_bits == b.m_bits || x == 0);
     }
 
 private:
@@ -187,5 +195,15 @@ using float8_e4m3 = small_float<4, 3, false>;
 /// 5 exponent bits: largest finite 57344, smallest 2^-16.
 using float8_e5m2 = small_float<5, 2, true>;
 
-} // namespace io
+namespace detail
+{
+
+/// 0.0 or -0.0.
+template <int ExponentBits, int MantissaBits, bool HasInfinity>
+constexpr bool is_zero(small_float<ExponentBits, MantissaBits, HasInfinity> x) noexcept
+{
+    return (x.bits() & ((1u << (ExponentBits + MantissaBits)) - 1)) == 0;
+}
+
+} // namespace detail
 STRUCTOPT_END_NAMESPACE
