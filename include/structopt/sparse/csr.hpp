@@ -2,13 +2,15 @@
 /// Compressed sparse rows: the general format for unstructured zeros.
 #pragma once
 
-#include <structopt/core/finite.hpp>
 #include <structopt/core/tensor.hpp>
+#include <structopt/sparse/compressed.hpp>
+#include <structopt/sparse/entries.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -52,7 +54,7 @@ public:
     {
         check_extents<argument_error>();
         m_offsets.reserve(static_cast<std::size_t>(m_rows) + 1);
-        std::uint64_t total = 0;
+        std::size_t total = 0;
         for (index_t r = 0; r < m_rows; ++r)
         {
             for (index_t c = 0; c < m_columns; ++c)
@@ -61,14 +63,9 @@ public:
             }
             m_offsets.push_back(static_cast<offset_type>(total));
         }
-        if (total > std::numeric_limits<offset_type>::max())
-        {
-            structopt::detail::raise<argument_error>("csr",
-                "at most " + std::to_string(std::numeric_limits<offset_type>::max()) + " non-zeros",
-                std::to_string(total));
-        }
-        m_indices.reserve(static_cast<std::size_t>(total));
-        m_values.reserve(static_cast<std::size_t>(total));
+        detail::check_count("csr", total);
+        m_indices.reserve(total);
+        m_values.reserve(total);
         for (index_t r = 0; r < m_rows; ++r)
         {
             for (index_t c = 0; c < m_columns; ++c)
@@ -81,6 +78,18 @@ public:
                 }
             }
         }
+    }
+
+    /// From entries, stored zeros included. Throws `argument_error` as the constructor above.
+    explicit csr(const row_entries<T>& from)
+        : m_rows(from.rows)
+        , m_columns(from.columns)
+    {
+        check_extents<argument_error>();
+        detail::check_count("csr", from.values.size());
+        detail::assign_narrow(m_offsets, from.offsets);
+        detail::assign_narrow(m_indices, from.indices);
+        m_values.assign(from.values.begin(), from.values.end());
     }
 
     /// Whether `Index` can number so many columns.
@@ -125,6 +134,12 @@ public:
         return m_values;
     }
 
+    /// The values in place, to be trained or scaled; positions stay.
+    std::span<T> values() noexcept
+    {
+        return m_values;
+    }
+
     /// Bytes of the three arrays.
     std::size_t bytes() const noexcept
     {
@@ -132,88 +147,42 @@ public:
                m_values.size() * sizeof(T);
     }
 
-    tensor<T, 2> to_dense() const
+    /// Calls `f(row, column, value)` for every entry, row by row.
+    template <class F>
+    void visit(F&& f) const
     {
-        auto dense = structopt::zeros<T>(shape<2>{m_rows, m_columns});
         for (index_t r = 0; r < m_rows; ++r)
         {
             const auto row = static_cast<std::size_t>(r);
             for (std::size_t i = m_offsets[row]; i < m_offsets[row + 1]; ++i)
             {
-                dense.data()[r * m_columns + static_cast<index_t>(m_indices[i])] = m_values[i];
+                f(r, static_cast<index_t>(m_indices[i]), m_values[i]);
             }
         }
-        return dense;
+    }
+
+    tensor<T, 2> to_dense() const
+    {
+        return detail::dense_of(*this);
     }
 
     friend bool operator==(const csr&, const csr&) = default;
 
 private:
-    static constexpr index_t most_columns =
-        sizeof(Index) < sizeof(index_t)
-            ? static_cast<index_t>(std::numeric_limits<Index>::max()) + 1
-            : std::numeric_limits<index_t>::max();
+    static constexpr index_t most_columns = detail::most_positions<Index>;
 
     template <class Error>
     void check_extents() const
     {
-        // rows * columns has to fit in index_t.
-        const bool count_fits =
-            m_columns <= 0 || m_rows <= std::numeric_limits<index_t>::max() / m_columns;
-        if (m_rows < 0 || !fits(m_columns) || !count_fits)
-        {
-            structopt::detail::raise<Error>("csr",
-                "non-negative extents and at most " + std::to_string(most_columns) + " columns",
-                "rows " + std::to_string(m_rows) + ", columns " + std::to_string(m_columns));
-        }
+        detail::check_extents<Error>(
+            "csr", m_rows, m_columns, fits(m_columns), most_columns, "columns");
     }
 
     void validate() const
     {
         check_extents<format_error>();
-        const std::size_t rows = static_cast<std::size_t>(m_rows);
-        if (m_offsets.size() != rows + 1)
-        {
-            structopt::detail::raise<format_error>("csr offsets",
-                std::to_string(rows + 1) + " numbers, one more than rows",
-                std::to_string(m_offsets.size()));
-        }
-        if (m_offsets.front() != 0)
-        {
-            structopt::detail::raise<format_error>(
-                "csr offsets, row 0", "0", std::to_string(m_offsets.front()));
-        }
-        if (m_offsets.back() != m_values.size() || m_indices.size() != m_values.size())
-        {
-            structopt::detail::raise<format_error>("csr arrays",
-                std::to_string(m_offsets.back()) + " indices and values (the last offset)",
-                std::to_string(m_indices.size()) + " indices, " + std::to_string(m_values.size()) +
-                    " values");
-        }
-        for (std::size_t r = 0; r < rows; ++r)
-        {
-            if (m_offsets[r + 1] < m_offsets[r] || m_offsets[r + 1] > m_values.size())
-            {
-                structopt::detail::raise<format_error>("csr offsets, row " + std::to_string(r + 1),
-                    "a number from " + std::to_string(m_offsets[r]) + " to " +
-                        std::to_string(m_values.size()),
-                    std::to_string(m_offsets[r + 1]));
-            }
-            for (std::size_t i = m_offsets[r]; i < m_offsets[r + 1]; ++i)
-            {
-                const bool ascending = i == m_offsets[r] || m_indices[i] > m_indices[i - 1];
-                if (!ascending || static_cast<std::uint64_t>(m_indices[i]) >=
-                                      static_cast<std::uint64_t>(m_columns))
-                {
-                    structopt::detail::raise<format_error>(
-                        "csr indices, row " + std::to_string(r) + ", position " + std::to_string(i),
-                        "columns below " + std::to_string(m_columns) + ", strictly ascending",
-                        std::to_string(m_indices[i]) + " after " +
-                            (i == m_offsets[r] ? std::string("none")
-                                               : std::to_string(m_indices[i - 1])));
-                }
-            }
-        }
+        detail::check_size("csr", "values", m_indices.size(), m_values.size());
+        detail::check_lists({"csr", "row", "columns"}, m_rows, m_columns, m_offsets, m_indices);
     }
 
     index_t m_rows = 0;
