@@ -2,4 +2,11 @@
 /// Sparse matrices. `<structopt/sparse/model.hpp>` makes them weights of layers.
 #pragma once
 
+#include <structopt/sparse/compressed.hpp>
+#include <structopt/sparse/concepts.hpp>
+#include <structopt/sparse/convert.hpp>
+#include <structopt/sparse/coo.hpp>
+#include <structopt/sparse/csc.hpp>
 #include <structopt/sparse/csr.hpp>
+#include <structopt/sparse/element.hpp>
+#include <structopt/sparse/entries.hpp>

@@ -181,8 +181,9 @@ private:
     void validate() const
     {
         check_extents<format_error>();
-        detail::check_size("csr", "values", m_indices.size(), m_values.size());
-        detail::check_lists({"csr", "row", "columns"}, m_rows, m_columns, m_offsets, m_indices);
+        const detail::compressed_names names{"csr", "row", "columns"};
+        detail::check_arrays(names, m_offsets, m_indices, m_values.size(), 1);
+        detail::check_lists(names, m_rows, m_columns, m_offsets, m_indices);
     }
 
     index_t m_rows = 0;
