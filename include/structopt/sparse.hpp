@@ -2,6 +2,8 @@
 /// Sparse matrices. `<structopt/sparse/model.hpp>` makes them weights of layers.
 #pragma once
 
+#include <structopt/sparse/bitmask.hpp>
+#include <structopt/sparse/bsr.hpp>
 #include <structopt/sparse/compressed.hpp>
 #include <structopt/sparse/concepts.hpp>
 #include <structopt/sparse/convert.hpp>
@@ -10,3 +12,5 @@
 #include <structopt/sparse/csr.hpp>
 #include <structopt/sparse/element.hpp>
 #include <structopt/sparse/entries.hpp>
+#include <structopt/sparse/extents.hpp>
+#include <structopt/sparse/nm.hpp>

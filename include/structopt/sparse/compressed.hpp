@@ -3,7 +3,7 @@
 #pragma once
 
 #include <structopt/core/tensor.hpp>
-#include <structopt/sparse/element.hpp>
+#include <structopt/sparse/extents.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -30,26 +30,6 @@ struct compressed_names
     const char* list;  ///< what `offsets` counts: "row"
     const char* index; ///< what `indices` numbers: "columns"
 };
-
-/// Whether the extents are not negative and their product is an `index_t`.
-inline bool extents_fit(index_t rows, index_t columns) noexcept
-{
-    return rows >= 0 && columns >= 0 &&
-           (columns == 0 || rows <= std::numeric_limits<index_t>::max() / columns);
-}
-
-/// Throws `Error` for extents that are negative, too large or more than the index can number.
-template <class Error>
-void check_extents(
-    const char* format, index_t rows, index_t columns, bool numbered, index_t most, const char* of)
-{
-    if (!extents_fit(rows, columns) || !numbered)
-    {
-        structopt::detail::raise<Error>(format,
-            "non-negative extents and at most " + std::to_string(most) + " " + of,
-            "rows " + std::to_string(rows) + ", columns " + std::to_string(columns));
-    }
-}
 
 /// Throws `argument_error` for more entries than offsets can count.
 inline void check_count(const char* format, std::size_t entries)

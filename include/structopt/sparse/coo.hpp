@@ -65,7 +65,7 @@ public:
 
     /// From entries, stored zeros included. Throws `argument_error` for extents beyond `Index`.
     explicit coo(const row_entries<T>& from)
-        : coo(from.rows, from.columns)
+        : coo(detail::checked(from).rows, from.columns)
     {
         m_row_indices.reserve(from.values.size());
         m_values.assign(from.values.begin(), from.values.end());

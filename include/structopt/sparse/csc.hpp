@@ -52,7 +52,7 @@ public:
 
     /// From entries, stored zeros included. Throws `argument_error` as the constructor above.
     explicit csc(const row_entries<T>& from)
-        : m_rows(from.rows)
+        : m_rows(detail::checked(from).rows)
         , m_columns(from.columns)
     {
         check_extents<argument_error>();

@@ -82,7 +82,7 @@ public:
 
     /// From entries, stored zeros included. Throws `argument_error` as the constructor above.
     explicit csr(const row_entries<T>& from)
-        : m_rows(from.rows)
+        : m_rows(detail::checked(from).rows)
         , m_columns(from.columns)
     {
         check_extents<argument_error>();
@@ -129,13 +129,13 @@ public:
         return m_indices;
     }
 
-    const buffer<T>& values() const noexcept
+    const buffer<T>& values() const& noexcept
     {
         return m_values;
     }
 
     /// The values in place, to be trained or scaled; positions stay.
-    std::span<T> values() noexcept
+    std::span<T> values() & noexcept
     {
         return m_values;
     }

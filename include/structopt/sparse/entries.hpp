@@ -4,6 +4,7 @@
 
 #include <structopt/core/tensor.hpp>
 #include <structopt/sparse/element.hpp>
+#include <structopt/sparse/extents.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -45,6 +46,45 @@ struct row_entries
 
     friend bool operator==(const row_entries&, const row_entries&) = default;
 };
+
+namespace detail
+{
+
+/// The entries, if the lists are what `row_entries` says; throws `format_error` naming the row
+/// otherwise. Formats pass what they are built from through it.
+template <element T>
+const row_entries<T>& checked(const row_entries<T>& m)
+{
+    if (!extents_fit(m.rows, m.columns) ||
+        m.offsets.size() != static_cast<std::size_t>(m.rows) + 1 || m.offsets.front() != 0 ||
+        m.offsets.back() != m.values.size() || m.indices.size() != m.values.size())
+    {
+        structopt::detail::raise<format_error>("row_entries",
+            "extents of at least 0, an offset more than rows, and indices and values up to the "
+            "last one",
+            "rows " + std::to_string(m.rows) + ", columns " + std::to_string(m.columns) + ", " +
+                std::to_string(m.offsets.size()) + " offsets, " + std::to_string(m.indices.size()) +
+                " indices, " + std::to_string(m.values.size()) + " values");
+    }
+    for (std::size_t r = 0; r + 1 < m.offsets.size(); ++r)
+    {
+        bool good = m.offsets[r] <= m.offsets[r + 1] && m.offsets[r + 1] <= m.values.size();
+        for (std::size_t i = m.offsets[r]; good && i < m.offsets[r + 1]; ++i)
+        {
+            good = m.indices[i] >= (i == m.offsets[r] ? 0 : m.indices[i - 1] + 1) &&
+                   m.indices[i] < m.columns;
+        }
+        if (!good)
+        {
+            structopt::detail::raise<format_error>("row_entries, row " + std::to_string(r),
+                "columns below " + std::to_string(m.columns) + ", strictly ascending",
+                "other columns or offsets");
+        }
+    }
+    return m;
+}
+
+} // namespace detail
 
 /// The non-zeros of a dense matrix of any strides; -0.0 counts as zero, NaN as non-zero.
 template <element T>
