@@ -79,6 +79,18 @@ template <class Arch, index_t Registers, class T>
 void spmm_store_lines(index_t count, index_t rows, const T* lines, index_t row, spmm_result<T> y,
     const spmm_finish<T>& finish) noexcept;
 
+/// act(x + bias[row]); `bias` may be null.
+template <class Arch, class T>
+STRUCTOPT_ALWAYS_INLINE simd::batch<T, Arch> spmm_finished(
+    simd::batch<T, Arch> x, const T* bias, index_t row, bool cut) noexcept
+{
+    if (bias != nullptr)
+    {
+        x = x + simd::broadcast<Arch>(bias[row]);
+    }
+    return cut ? simd::relu(x) : x;
+}
+
 // ---------------------------------------------------------------------------------------------
 
 template <class Arch, index_t Registers, class T>
@@ -88,13 +100,13 @@ void spmm_fill_lines(index_t count, index_t columns, matrix_operand<T> x, T* lin
     constexpr index_t length = Registers * lanes;
     if (x.col_stride == 1)
     {
-        for (index_t c = 0; c < columns; c += lanes)
+        for (index_t j = 0; j < Registers; ++j)
         {
-            const index_t left = columns - c < lanes ? columns - c : lanes;
-            for (index_t j = 0; j < Registers; ++j)
+            const index_t rest = count - j * lanes;
+            for (index_t c = 0; c < columns; c += lanes)
             {
+                const index_t left = columns - c < lanes ? columns - c : lanes;
                 simd::batch<T, Arch> square[static_cast<std::size_t>(lanes)];
-                const index_t rest = count - j * lanes;
                 load_turned<T, Arch>(x.data + j * lanes * x.row_stride + c, x.row_stride,
                     rest < lanes ? rest : lanes, left, square);
                 T* const to = lines + c * length + j * lanes;
@@ -145,56 +157,58 @@ void spmm_store_lines(index_t count, index_t rows, const T* lines, index_t row, 
     const bool cut = finish.act == activation::relu;
     const auto finished = [&](index_t r, index_t j)
     {
-        vector z = simd::load<Arch>(lines + r * length + j * lanes);
-        if (finish.bias != nullptr)
-        {
-            z = z + simd::broadcast<Arch>(finish.bias[row + r]);
-        }
-        return cut ? simd::relu(z) : z;
+        return spmm_finished<Arch>(
+            simd::load<Arch>(lines + r * length + j * lanes), finish.bias, row + r, cut);
     };
     if (y.col_stride == 1 && y.row_stride != 1)
     {
-        for (index_t r = 0; r < rows; r += lanes)
+        // A few squares are turned into a buffer and leave it in long runs: rows of y are often a power
+        // of two apart, where single registers would fight for the same lines of L1.
+        constexpr index_t run = 8 * lanes;
+        alignas(64) T buffer[static_cast<std::size_t>(lanes * (run + lanes))];
+        for (index_t r = 0; r < rows; r += run)
         {
-            const index_t here = rows - r < lanes ? rows - r : lanes;
+            const index_t here = rows - r < run ? rows - r : run;
             for (index_t j = 0; j < Registers; ++j)
             {
-                vector square[static_cast<std::size_t>(lanes)];
-                if (here == lanes)
+                for (index_t s = 0; s < here; s += lanes)
                 {
-                    STRUCTOPT_UNROLL
-                    for (index_t i = 0; i < lanes; ++i)
+                    vector square[static_cast<std::size_t>(lanes)];
+                    if (here - s >= lanes)
                     {
-                        square[i] = finished(r + i, j);
-                    }
-                }
-                else
-                {
-                    for (index_t i = 0; i < lanes; ++i)
-                    {
-                        square[i] = i < here ? finished(r + i, j) : vector(T(0));
-                    }
-                }
-                simd::transpose<T, Arch>(square);
-                const index_t rest = count - j * lanes;
-                T* const to = y.data + j * lanes * y.row_stride + row + r;
-                if (here == lanes && rest >= lanes)
-                {
-                    STRUCTOPT_UNROLL
-                    for (index_t l = 0; l < lanes; ++l)
-                    {
-                        simd::store(to + l * y.row_stride, square[l]);
-                    }
-                }
-                else
-                {
-                    STRUCTOPT_UNROLL
-                    for (index_t l = 0; l < lanes; ++l)
-                    {
-                        if (l < rest)
+                        STRUCTOPT_UNROLL
+                        for (index_t i = 0; i < lanes; ++i)
                         {
-                            simd::store_tail(to + l * y.row_stride, square[l], here);
+                            square[i] = finished(r + s + i, j);
                         }
+                    }
+                    else
+                    {
+                        for (index_t i = 0; i < lanes; ++i)
+                        {
+                            square[i] = i < here - s ? finished(r + s + i, j) : vector(T(0));
+                        }
+                    }
+                    simd::transpose<T, Arch>(square);
+                    STRUCTOPT_UNROLL
+                    for (index_t l = 0; l < lanes; ++l)
+                    {
+                        simd::store(buffer + l * (run + lanes) + s, square[l]);
+                    }
+                }
+                const index_t rest = count - j * lanes < lanes ? count - j * lanes : lanes;
+                for (index_t l = 0; l < rest; ++l)
+                {
+                    const T* const from = buffer + l * (run + lanes);
+                    T* const to = y.data + (j * lanes + l) * y.row_stride + row + r;
+                    index_t s = 0;
+                    for (; s + lanes <= here; s += lanes)
+                    {
+                        simd::store(to + s, simd::load<Arch>(from + s));
+                    }
+                    if (s < here)
+                    {
+                        simd::store_tail(to + s, simd::load<Arch>(from + s), here - s);
                     }
                 }
             }

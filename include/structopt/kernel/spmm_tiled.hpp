@@ -6,7 +6,8 @@
 /// of non-zeros and taken four at a time: a group. A group is padded to the longest of its four rows,
 /// which is hardly longer than the others, and stored step by step: four values, and four columns
 /// within the tile, one for each row. What is padded, and rows that do not exist, have the value 0 and
-/// the column `tile_columns`. The first tile holds every row, the others only rows with non-zeros.
+/// the column `tile_columns`. The first and the last tile hold every row, the others only rows with
+/// non-zeros.
 ///
 /// Method. A few registers of samples stand side by side as X^T, tile by tile, with a line of zeros
 /// behind each tile, which is the column that padding reads. A tile stays in L1 while the block's rows
@@ -14,8 +15,9 @@
 /// and, per register of samples, one multiply-add that reads L1. Rows of equal length follow each other,
 /// so that the processor foresees where their loops end.
 ///
-/// Order of summation: an element is one chain of multiply-adds, in the order of columns. A sample
-/// gives the same bits in every batch, and for every number of threads.
+/// Order of summation: one chain of multiply-adds for each tile, in the order of columns; the tiles'
+/// sums are added in order, then the bias. A sample gives the same bits in every batch, and for every
+/// number of threads.
 ///
 /// Bound, per non-zero and four registers of samples: 5 loads at 2 per cycle against 4 multiply-adds
 /// at 2 per cycle, so 80 % of the peak of arithmetic; about 5 bytes of W per non-zero.
@@ -24,10 +26,12 @@
 #include <structopt/core/parallel.hpp>
 #include <structopt/kernel/spmm_finish.hpp>
 #include <structopt/kernel/spmm_lines.hpp>
-#include <structopt/simd/tail.hpp>
+#include <structopt/simd/broadcast.hpp>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -89,42 +93,65 @@ void spmm_tiled(index_t batch, const tiled_operand<T>& w, matrix_operand<T> x, s
 namespace detail
 {
 
+/// Byte q, in memory, of four that were read as one word.
+constexpr index_t tiled_place(std::uint32_t four, index_t q) noexcept
+{
+    return static_cast<index_t>(
+        (four >> (8 * (std::endian::native == std::endian::little ? q : 3 - q))) & 0xffu);
+}
+
+/// Where a cell stands among those of its block, as bits.
+enum tiled_position
+{
+    tiled_middle = 0,
+    tiled_first = 1,
+    tiled_last = 2
+};
+
 /// One cell for a few registers of samples: `lines` is the tile of X^T, `sums` the block of Y^T; lines
-/// of both are `Registers` registers long. `First`: sums start from 0.
-template <class Arch, index_t Registers, bool First, class T>
-void spmm_cell(const tiled_operand<T>& w, index_t cell, const T* lines, T* sums) noexcept
+/// of both are `Registers` registers long. The first cell sets the sums, the others add to them. The
+/// last one, if it is told so, writes the results straight to y(l, row + r) for l < count, where samples
+/// are neighbours.
+template <class Arch, index_t Registers, int Position, class T>
+void spmm_cell(const tiled_operand<T>& w, index_t cell, const T* lines, T* sums, index_t count,
+    index_t row, spmm_result<T> y, const spmm_finish<T>& finish) noexcept
 {
     using vector = simd::batch<T, Arch>;
     constexpr index_t lanes = simd::width<T, Arch>;
     constexpr index_t length = Registers * lanes;
-    const T* value = w.values + w.first_steps[cell] * tiled_group;
-    const std::uint8_t* place = w.places + w.first_steps[cell] * tiled_group;
-    const index_t last = w.groups[cell + 1];
-    for (index_t g = w.groups[cell]; g < last; ++g)
+    const bool cut = finish.act == activation::relu;
+    const index_t left = w.rows - row;
+    const index_t rows = left < w.block_rows ? left : w.block_rows;
+    const auto start = static_cast<index_t>(w.first_steps[cell]);
+    const T* value = w.values + start * tiled_group;
+    const std::uint8_t* place = w.places + start * tiled_group;
+    const auto last = static_cast<index_t>(w.groups[cell + 1]);
+    for (auto g = static_cast<index_t>(w.groups[cell]); g < last; ++g)
     {
         vector sum[tiled_group][Registers];
-        T* line[tiled_group];
         STRUCTOPT_UNROLL
         for (index_t q = 0; q < tiled_group; ++q)
         {
-            line[q] = sums + w.group_rows[g * tiled_group + q] * length;
             STRUCTOPT_UNROLL
             for (index_t j = 0; j < Registers; ++j)
             {
-                sum[q][j] = First ? vector(T(0)) : simd::load<Arch>(line[q] + j * lanes);
+                sum[q][j] = vector(T(0));
             }
         }
-        for (index_t left = w.steps[g]; left > 0; --left)
+        for (index_t steps = w.steps[g]; steps > 0; --steps)
         {
+            std::uint32_t places = 0;
+            std::memcpy(&places, place, sizeof places);
+            vector factor[tiled_group];
+            simd::broadcast_four<Arch>(value, factor);
             STRUCTOPT_UNROLL
             for (index_t q = 0; q < tiled_group; ++q)
             {
-                const T* const from = lines + place[q] * length;
-                const vector factor = simd::broadcast<Arch>(value[q]);
+                const T* const from = lines + tiled_place(places, q) * length;
                 STRUCTOPT_UNROLL
                 for (index_t j = 0; j < Registers; ++j)
                 {
-                    sum[q][j] = simd::fma(factor, simd::load<Arch>(from + j * lanes), sum[q][j]);
+                    sum[q][j] = simd::fma(factor[q], simd::load<Arch>(from + j * lanes), sum[q][j]);
                 }
             }
             value += tiled_group;
@@ -133,10 +160,40 @@ void spmm_cell(const tiled_operand<T>& w, index_t cell, const T* lines, T* sums)
         STRUCTOPT_UNROLL
         for (index_t q = 0; q < tiled_group; ++q)
         {
-            STRUCTOPT_UNROLL
-            for (index_t j = 0; j < Registers; ++j)
+            const index_t r = w.group_rows[g * tiled_group + q];
+            T* const line = sums + r * length;
+            if constexpr ((Position & tiled_first) == 0)
             {
-                simd::store(line[q] + j * lanes, sum[q][j]);
+                STRUCTOPT_UNROLL
+                for (index_t j = 0; j < Registers; ++j)
+                {
+                    sum[q][j] = simd::load<Arch>(line + j * lanes) + sum[q][j];
+                }
+            }
+            if constexpr ((Position & tiled_last) == 0)
+            {
+                STRUCTOPT_UNROLL
+                for (index_t j = 0; j < Registers; ++j)
+                {
+                    simd::store(line + j * lanes, sum[q][j]);
+                }
+            }
+            else if (r < rows)
+            {
+                T* const to = y.data + (row + r) * y.col_stride;
+                STRUCTOPT_UNROLL
+                for (index_t j = 0; j < Registers; ++j)
+                {
+                    const vector z = spmm_finished<Arch>(sum[q][j], finish.bias, row + r, cut);
+                    if (j + 1 < Registers || count == length)
+                    {
+                        simd::store(to + j * lanes, z);
+                    }
+                    else
+                    {
+                        simd::store_tail(to + j * lanes, z, count - j * lanes);
+                    }
+                }
             }
         }
     }
@@ -166,7 +223,7 @@ void spmm_tiled_samples(index_t count, const tiled_operand<T>& w, matrix_operand
                 const index_t left = w.columns - column;
                 spmm_fill_lines<Arch, Registers>(count,
                     left < w.tile_columns ? left : w.tile_columns,
-                    {x.data + column * x.col_stride, x.row_stride, x.col_stride},
+                    matrix_operand<T>{x.data + column * x.col_stride, x.row_stride, x.col_stride},
                     lines + t * tile_length);
                 T* const zeros = lines + (t + 1) * tile_length - length;
                 for (index_t i = 0; i < length; ++i)
@@ -175,22 +232,31 @@ void spmm_tiled_samples(index_t count, const tiled_operand<T>& w, matrix_operand
                 }
             }
         });
+    const bool direct = y.row_stride == 1;
     parallel_for(blocks, spread ? 1 : blocks,
         [&](index_t first, index_t last)
         {
             for (index_t b = first; b < last; ++b)
             {
                 T* const block = sums + b * (w.block_rows + 1) * length;
-                spmm_cell<Arch, Registers, true>(w, b * tiles, lines, block);
-                for (index_t t = 1; t < tiles; ++t)
-                {
-                    spmm_cell<Arch, Registers, false>(
-                        w, b * tiles + t, lines + t * tile_length, block);
-                }
                 const index_t row = b * w.block_rows;
+                const index_t whole = direct ? tiles - 1 : tiles;
+                for (index_t t = 0; t < whole; ++t)
+                {
+                    (t == 0 ? &spmm_cell<Arch, Registers, tiled_first, T>
+                            : &spmm_cell<Arch, Registers, tiled_middle, T>)(w, b * tiles + t,
+                        lines + t * tile_length, block, count, row, y, finish);
+                }
+                if (direct)
+                {
+                    (whole == 0 ? &spmm_cell<Arch, Registers, tiled_first | tiled_last, T>
+                                : &spmm_cell<Arch, Registers, tiled_last, T>)(w, b * tiles + whole,
+                        lines + whole * tile_length, block, count, row, y, finish);
+                    continue;
+                }
                 const index_t left = w.rows - row;
-                spmm_store_lines<Arch, Registers>(count, left < w.block_rows ? left : w.block_rows,
-                    block, row, y, finish);
+                spmm_store_lines<Arch, Registers>(
+                    count, left < w.block_rows ? left : w.block_rows, block, row, y, finish);
             }
         });
 }
@@ -200,8 +266,7 @@ void spmm_tiled_samples(index_t count, const tiled_operand<T>& w, matrix_operand
 template <class T, class Arch>
 std::size_t spmm_tiled_scratch_bytes(index_t batch, const tiled_operand<T>& w) noexcept
 {
-    const index_t lines =
-        w.tiles() * (w.tile_columns + 1) + w.blocks() * (w.block_rows + 1);
+    const index_t lines = w.tiles() * (w.tile_columns + 1) + w.blocks() * (w.block_rows + 1);
     return static_cast<std::size_t>(
                lines * detail::spmm_most_registers<T, Arch>(batch) * simd::width<T, Arch>) *
                sizeof(T) +

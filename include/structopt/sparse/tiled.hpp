@@ -194,7 +194,7 @@ private:
                         ++end;
                     }
                     ends[at(r)] = end;
-                    if (t == 0 || end > next[at(row + r)])
+                    if (t == 0 || t + 1 == tiles || end > next[at(row + r)])
                     {
                         order.push_back(r);
                     }
