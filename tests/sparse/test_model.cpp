@@ -26,7 +26,8 @@ using csr8 = sparse::csr<T, std::uint8_t>;
 
 static_assert(nn::packable_storage<sparse::csr<float>>);
 static_assert(nn::packable_storage<csr8<double>>);
-static_assert(!nn::trainable_storage<sparse::csr<float>>);
+static_assert(nn::trainable_storage<sparse::csr<float>>);
+static_assert(nn::trainable_parameter<csr8<double>> && nn::trainable_parameter<const csr8<double>>);
 static_assert(nn::is_exact<sparse::csr<float>>::value);
 static_assert(!nn::weight_storage<sparse::csr<std::int8_t>>);
 

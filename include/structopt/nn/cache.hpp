@@ -22,7 +22,7 @@ constexpr bool check_trainable() noexcept
 {
     constexpr bool trainable = every_weight<L, is_trainable>;
     static_assert(trainable,
-        "packed, sparse and quantized weights do not train: train before nn::pack, nn::convert or "
+        "packed and quantized weights do not train: train before nn::pack or "
         "quantize::convert, or go on from nn::unpack(net)");
     return trainable;
 }

@@ -165,7 +165,23 @@ template <class P>
             parameter.values()
             } -> std::convertible_to<std::span<typename P::value_type>>;
     }
-auto trainable_values(P& parameter) noexcept
+std::span<typename P::value_type> trainable_values(P& parameter) noexcept
+{
+    return parameter.values();
+}
+
+/// Read-only, of a parameter that is trainable where it can be written.
+template <class P>
+    requires requires(const P& parameter, P& writable)
+    {
+        {
+            writable.values()
+            } -> std::convertible_to<std::span<typename P::value_type>>;
+        {
+            parameter.values()
+            } -> std::convertible_to<std::span<const typename P::value_type>>;
+    }
+std::span<const typename P::value_type> trainable_values(const P& parameter) noexcept
 {
     return parameter.values();
 }

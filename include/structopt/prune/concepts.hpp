@@ -43,8 +43,7 @@ template <class Network>
 constexpr bool check_prunable() noexcept
 {
     constexpr bool prunable = nn::every_weight<Network, nn::is_trainable>;
-    static_assert(prunable, "packed, sparse and quantized weights are not pruned: prune before "
-                            "nn::pack, nn::convert or "
+    static_assert(prunable, "packed and quantized weights are not pruned: prune before nn::pack or "
                             "quantize::convert, or go on from nn::unpack(net)");
     return prunable;
 }

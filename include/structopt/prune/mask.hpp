@@ -55,7 +55,8 @@ struct mask_options
 
 /// The mask that keeps the weights with the highest scores; weights (role `weight`) of rank 2 and
 /// more only. Exactly round(sparsity * n) go, per layer or in all, halves to the even number; of
-/// equal scores the earlier weights go first. O(weights).
+/// equal scores the earlier weights go first. O(weights). Of a sparse weight, n counts the stored
+/// numbers: the others are zero already.
 ///
 /// Throws `argument_error` for a sparsity outside [0, 1) or a score that is not finite.
 template <weight_criterion Criterion, class Network>
@@ -86,7 +87,8 @@ namespace detail
 {
 
 /// Calls `visit(name, w)` for the trainable parameters, in the order of `nn::trainable_parameters`:
-/// w is the view of a weight as a matrix, null for parameters that are not pruned.
+/// w is the view of a weight as a matrix (stored numbers of a sparse one: as one row), null for
+/// parameters that are not pruned.
 template <class Network, class Visitor>
 void visit_prunable(const Network& network, const Visitor& visit)
 {
@@ -105,6 +107,16 @@ void visit_prunable(const Network& network, const Visitor& visit)
                     if (kind == nn::role::weight)
                     {
                         visit(name, nn::storage_traits<storage>::matrix(parameter));
+                        return;
+                    }
+                }
+                else if constexpr (nn::weight_storage<storage>)
+                {
+                    if (kind == nn::role::weight)
+                    {
+                        const auto stored = nn::trainable_values(parameter);
+                        visit(name, view<const typename storage::value_type, 2>(stored.data(),
+                                        shape<2>{1, static_cast<index_t>(stored.size())}));
                         return;
                     }
                 }

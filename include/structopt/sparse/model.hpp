@@ -2,10 +2,14 @@
 /// Sparse formats as weight storage of layers: `dense<sparse::csr<float>>`.
 #pragma once
 
+#include <structopt/kernel/csr_transposed.hpp>
+#include <structopt/kernel/sddmm_csr.hpp>
 #include <structopt/kernel/spmm_csr.hpp>
 #include <structopt/nn/storage.hpp>
 #include <structopt/sparse/csr.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -15,7 +19,10 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace nn
 {
 
-/// Compressed sparse rows as the weight of a deployed layer.
+/// Compressed sparse rows as the weight of a layer, deployed or trained.
+///
+/// Training changes the stored values and never their positions: the gradient is formed at the
+/// stored positions alone, and no dense matrix appears.
 template <std::floating_point T, class Index>
 struct storage_traits<sparse::csr<T, Index>>
 {
@@ -74,6 +81,31 @@ struct storage_traits<sparse::csr<T, Index>>
         kernel::spmm_csr(x.shape(0), s.rows(), s.columns(), s.values().data(), s.indices().data(),
             s.offsets().data(), x.data(), x.stride(0), x.stride(1), bias, y.data(), y.stride(0),
             y.stride(1), space.data());
+    }
+
+    /// Scratch of both passes: activations and gradients turned over, nothing of W's extents.
+    static std::size_t training_scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return std::max({scratch_bytes(s, batch),
+            kernel::csr_transposed_scratch_bytes<T>(batch, s.rows(), s.columns()),
+            kernel::sddmm_csr_scratch_bytes<T>(batch, s.rows(), s.columns())});
+    }
+
+    static void product_transposed(
+        const storage& s, view<const T, 2> dy, view<T, 2> dx, scratch space) noexcept
+    {
+        kernel::csr_transposed(dy.shape(0), s.rows(), s.columns(), s.values().data(),
+            s.indices().data(), s.offsets().data(), dy.data(), dy.stride(0), dy.stride(1),
+            dx.data(), dx.stride(0), dx.stride(1), space.data());
+    }
+
+    static void accumulate_gradient(
+        storage& gradient, view<const T, 2> dy, view<const T, 2> x, scratch space) noexcept
+    {
+        kernel::sddmm_csr(dy.shape(0), gradient.rows(), gradient.columns(),
+            gradient.values().data(), gradient.indices().data(), gradient.offsets().data(),
+            dy.data(), dy.stride(0), dy.stride(1), x.data(), x.stride(0), x.stride(1),
+            space.data());
     }
 
     template <class Sink>
