@@ -192,6 +192,42 @@ TEST_CASE("a paused training goes on bit for bit with a new callback")
     CHECK(net.layer<0>().bias == whole.layer<0>().bias);
 }
 
+TEST_CASE("early stopping gives back no network from before the last sparsity")
+{
+    random_engine rng(7);
+    const problem p(rng);
+    auto net = make_network(rng);
+    // The dense network of the first epochs is better than any that follows.
+    const schedule::cubic_sparsity when{.target = 0.9, .begin = 0, .end = 20, .frequency = 1};
+    prune::gradual sparser{when, magnitude{}};
+    CHECK_FALSE(sparser.settled(19));
+    CHECK(sparser.settled(20));
+    const auto history =
+        train::fit(net, p.data(), nn::cross_entropy{}, heavy, {.epochs = 12, .batch = 16}, rng,
+            sparser, train::validate_on(p.data()), train::early_stopping{.patience = 2});
+    CHECK(history.restored >= 5);
+    CHECK(prune::mask_of_zeros(net) == sparser.mask());
+    CHECK(sparser.mask().sparsity() == doctest::Approx(0.9));
+}
+
+TEST_CASE("a training that ends before its schedule is refused")
+{
+    random_engine rng(8);
+    const problem p(rng);
+    auto net = make_network(rng);
+    const auto start = net;
+    const schedule::cubic_sparsity when{.target = 0.9, .begin = 0, .end = 100, .frequency = 1};
+    support::check_parts(support::message_of<argument_error>(
+                             [&]
+                             {
+                                 train::fit(net, p.data(), nn::cross_entropy{}, heavy,
+                                     {.epochs = 5, .batch = 16}, rng,
+                                     prune::gradual{when, magnitude{}});
+                             }),
+        {"prune::gradual", "0.9", "20 steps"});
+    CHECK(net.layer<0>().weight == start.layer<0>().weight);
+}
+
 TEST_CASE("errors")
 {
     support::check_parts(

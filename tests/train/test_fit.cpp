@@ -2,12 +2,14 @@
 
 #include <structopt/nn/activation.hpp>
 #include <structopt/nn/activity_regularizer.hpp>
+#include <structopt/nn/batch_norm.hpp>
 #include <structopt/nn/conv2d.hpp>
 #include <structopt/nn/dense.hpp>
 #include <structopt/nn/flatten.hpp>
 #include <structopt/nn/loss.hpp>
 #include <structopt/nn/sequential.hpp>
 #include <structopt/optim.hpp>
+#include <structopt/schedule/one_cycle.hpp>
 #include <structopt/schedule/step_decay.hpp>
 #include <structopt/train.hpp>
 
@@ -410,9 +412,65 @@ TEST_CASE("what is wrong is said before anything changes")
     CHECK_THROWS_AS(
         fit(data, {.batch = 4}, train::validate_on(one_wrong)), structopt::argument_error);
     fit(train::range(one_wrong, 0, 19), {.epochs = 0});
+    // What is used after the first epoch only is tried out before it too.
+    const auto valid = train::validate_on(data);
+    CHECK_THROWS_WITH_AS(fit(data, {.batch = 4}, valid, train::top_k{.k = 0}),
+        "train::top_k.k: expected at least 1, got 0", structopt::argument_error);
+    const auto four_columns = structopt::zeros<float>(shape<2>{20, 4});
+    CHECK_THROWS_AS(
+        fit(data, {.batch = 4}, train::validate_on(train::paired{cloud.x, four_columns})),
+        structopt::shape_error);
+    const schedule::one_cycle no_momentum{.max_rate = 0.1, .steps = 20, .base_momentum = 0.0};
+    CHECK_THROWS_AS(
+        train::fit(net, data, nn::cross_entropy{}, optim::sgd{.momentum = 0.9},
+            {.epochs = 4, .batch = 4}, rng, train::per_batch(no_momentum, train::with_momentum{})),
+        structopt::argument_error);
+    const schedule::one_cycle all_momentum{.max_rate = 0.1, .steps = 20, .max_momentum = 1.0};
+    CHECK_THROWS_AS(
+        train::fit(net, data, nn::cross_entropy{}, optim::adam{}, {.epochs = 4, .batch = 4}, rng,
+            train::per_batch(all_momentum, train::with_momentum{})),
+        structopt::argument_error);
     CHECK(same_network(net, before));
     fit(data, {.epochs = 0});
     CHECK(same_network(net, before));
+}
+
+TEST_CASE("a last batch of one sample that a layer does not take is found before the first step")
+{
+    const auto cloud = support::clouds<float>(21, 11);
+    const train::labelled data{cloud.x, cloud.labels};
+    structopt::random_engine rng(1);
+    nn::sequential net{nn::dense{{.in = 2, .out = 4}, rng}, nn::batch_norm<float>{{.features = 4}},
+        nn::dense{{.in = 4, .out = 3}, rng}};
+    const auto before = net;
+    const auto fit = [&](const train::options& how)
+    {
+        train::fit(net, data, nn::cross_entropy{}, optim::sgd{}, how, rng);
+    };
+    CHECK_THROWS_AS(fit({.epochs = 1, .batch = 5}), structopt::argument_error);
+    CHECK((net.template layer<0>().weight == before.template layer<0>().weight));
+    CHECK((net.template layer<1>().running_mean == before.template layer<1>().running_mean));
+    fit({.epochs = 1, .batch = 5, .drop_last = true});
+    fit({.epochs = 1, .batch = 7});
+    CHECK(!(net.template layer<0>().weight == before.template layer<0>().weight));
+}
+
+TEST_CASE("a metric that is given to fit holds what it gathered last")
+{
+    const auto cloud = support::clouds<float>(30, 11);
+    const train::labelled data{cloud.x, cloud.labels};
+    auto net = small_network();
+    structopt::random_engine rng(1);
+    train::confusion_matrix seen;
+    const train::accuracy constant;
+    const auto history = train::fit(net, data, nn::cross_entropy{}, optim::sgd{},
+        {.epochs = 2, .batch = 10}, rng, train::validate_on(data), seen, constant);
+    train::confusion_matrix again;
+    train::evaluate(net, data, again);
+    CHECK(seen == again);
+    CHECK(seen.classes == 3);
+    CHECK(history.epochs.back().at("validation.accuracy") == seen.value());
+    CHECK(constant.samples == 0);
 }
 
 TEST_CASE("evaluation does not depend on the batch, nor on whether samples are copied")

@@ -56,6 +56,23 @@ TEST_SUITE("smoke.metric")
     }
 }
 
+TEST_CASE("outputs with a NaN are no answer")
+{
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const auto y = outputs({{nan, nan, nan}, {5, nan, 6}, {3, 1, nan}, {4, 2, 1}});
+    const labels zeros{0, 0, 0, 0};
+    CHECK(measure(train::accuracy{}, y, zeros) == 0.25);
+    CHECK(measure(train::accuracy{}, y, y) == 0.25);
+    CHECK(measure(train::top_k{.k = 1}, y, zeros) == 0.25);
+    train::confusion_matrix m;
+    m.accumulate(structopt::as_view(y), zeros);
+    CHECK(m.value() == 0.25);
+    CHECK(m.recall(0) == 0.25);
+    CHECK(m.precision(0) == 1.0);
+    CHECK(m(0, 0) == 1);
+    CHECK(m.unanswered == std::vector<index_t>{3, 0, 0});
+}
+
 TEST_CASE("metrics gather over batches and begin anew")
 {
     train::accuracy m;

@@ -177,6 +177,41 @@ TEST_CASE("... with every kind of state")
             .initial_rate = 0.2, .patience = 0, .threshold = 0.1, .cooldown = 1}));
 }
 
+TEST_CASE("a checkpoint of the epoch in which early stopping decides goes on to the same end")
+{
+    const train::early_stopping soon{
+        .watch = "validation.accuracy", .patience = 1, .mode = schedule::goal::maximum};
+    const optim::adam o{.rate = 0.05};
+    structopt::random_engine rng(6);
+    auto whole = network();
+    auto run = train::start(whole, o, rng, soon);
+    net_type copy = whole;
+    auto copied_run = run;
+    go(whole, run, o, soon,
+        train::after_epoch(
+            [&](auto& at)
+            {
+                copy = at.network;
+                copied_run = at.run;
+            }));
+    REQUIRE(run.history.stopped);
+    REQUIRE(run.history.epochs.size() < 8);
+    CHECK(run.history.restored == run.history.epochs.size() - 1);
+    CHECK_FALSE(same_network(copy, whole));
+    const temporary_file file("stopped");
+    io::save_checkpoint(file.path, copy, copied_run);
+
+    auto second = network(77);
+    structopt::random_engine other(99);
+    auto second_run = train::start(second, o, other, soon);
+    io::load_checkpoint(file.path, second, second_run);
+    go(second, second_run, o, soon);
+    CHECK(same_network(whole, second));
+    CHECK(same_history(run.history, second_run.history));
+    go(second, second_run, o, soon);
+    CHECK(same_network(whole, second));
+}
+
 TEST_CASE("a callback's copy of network and state goes on bit for bit")
 {
     structopt::random_engine rng(6);

@@ -15,14 +15,6 @@
 #include <stdexcept>
 #include <string>
 
-#if defined(__GNUC__)
-#define STRUCTOPT_ALWAYS_INLINE inline __attribute__((always_inline))
-#elif defined(_MSC_VER)
-#define STRUCTOPT_ALWAYS_INLINE __forceinline
-#else
-#define STRUCTOPT_ALWAYS_INLINE inline
-#endif
-
 namespace structopt
 {
 inline namespace STRUCTOPT_VERSION_NAMESPACE

@@ -26,6 +26,15 @@ constexpr bool is_finite(T x) noexcept
     return (std::bit_cast<bits>(x) & exponent) != exponent;
 }
 
+template <std::floating_point T>
+constexpr bool is_nan(T x) noexcept
+{
+    using bits = bits_of<T>;
+    constexpr bits infinity =
+        sizeof(T) == 4 ? bits{0x7f800000u} : static_cast<bits>(0x7ffull << 52);
+    return (std::bit_cast<bits>(x) << 1) > (infinity << 1);
+}
+
 /// 0.0 or -0.0.
 template <std::floating_point T>
 constexpr bool is_zero(T x) noexcept

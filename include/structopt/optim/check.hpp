@@ -1,11 +1,10 @@
 /// @file
-/// Checks of options, with messages that name the policy and the option; finiteness by bits.
+/// Checks of options, with messages that name the policy and the option.
 #pragma once
 
 #include <structopt/core/error.hpp>
+#include <structopt/core/finite.hpp>
 
-#include <bit>
-#include <cstdint>
 #include <cstdio>
 #include <string>
 
@@ -13,16 +12,7 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace optim
 {
 
-/// Neither NaN nor infinite: by its bits, so that `-ffast-math` cannot remove the question.
-constexpr bool is_finite(double value) noexcept
-{
-    return ((std::bit_cast<std::uint64_t>(value) >> 52) & 0x7ffu) != 0x7ffu;
-}
-
-constexpr bool is_finite(float value) noexcept
-{
-    return ((std::bit_cast<std::uint32_t>(value) >> 23) & 0xffu) != 0xffu;
-}
+using structopt::detail::is_finite;
 
 namespace detail
 {

@@ -5,6 +5,8 @@
 #include <structopt/prune/mask.hpp>
 #include <structopt/schedule/concepts.hpp>
 
+#include <limits>
+#include <string>
 #include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -55,6 +57,10 @@ private:
 ///     prune::gradual sparser{schedule::cubic_sparsity{.target = 0.9, .end = 500}, prune::magnitude{}};
 ///     train::fit(net, data, loss, optimizer, options, rng, sparser);
 ///
+/// A training too short for the schedule is refused before its first step. `train::early_stopping`
+/// begins to watch when the schedule has reached its last sparsity: what it gives back is as sparse
+/// as was asked for.
+///
 /// Steps count the optimizer's steps of the whole run. A training that is resumed with a new `gradual`
 /// takes the zeros of the network for the mask in force.
 template <schedule::sparsity_schedule Schedule, weight_criterion Criterion>
@@ -73,6 +79,14 @@ public:
     void on_begin(Context& at)
     {
         const index_t step = at.run.optimizer.step;
+        const index_t all = at.options.epochs * at.batches;
+        if (all > 0 && !settled(all))
+        {
+            structopt::detail::raise<argument_error>("prune::gradual schedule",
+                "its last sparsity " + std::to_string(last_sparsity()) + " within the " +
+                    std::to_string(all) + " steps of this training",
+                std::to_string(m_schedule.sparsity(all)) + " at the end");
+        }
         if (step == 0)
         {
             m_mask = {};
@@ -99,6 +113,12 @@ public:
         }
     }
 
+    /// Whether the schedule has reached its last sparsity at a step.
+    bool settled(index_t step) const
+    {
+        return m_schedule.sparsity(step) >= last_sparsity();
+    }
+
     /// The mask in force; empty before the first update.
     const prune::mask& mask() const noexcept
     {
@@ -106,6 +126,11 @@ public:
     }
 
 private:
+    double last_sparsity() const
+    {
+        return m_schedule.sparsity(std::numeric_limits<index_t>::max());
+    }
+
     Schedule m_schedule;
     Criterion m_criterion;
     prune::scope m_scope;

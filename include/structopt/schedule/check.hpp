@@ -3,11 +3,10 @@
 #pragma once
 
 #include <structopt/core/error.hpp>
+#include <structopt/core/finite.hpp>
 #include <structopt/core/shape.hpp>
 
-#include <bit>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <string>
 
@@ -19,12 +18,6 @@ namespace detail
 struct schedule_check
 {
     const char* schedule;
-
-    /// Neither NaN nor infinite: by its bits, so that `-ffast-math` cannot remove the question.
-    static bool finite(double value) noexcept
-    {
-        return ((std::bit_cast<std::uint64_t>(value) >> 52) & 0x7ffu) != 0x7ffu;
-    }
 
     static std::string text(double value)
     {
@@ -42,7 +35,7 @@ struct schedule_check
     /// A rate, a factor: finite and not negative.
     void not_negative(const char* option, double value) const
     {
-        if (!finite(value) || value < 0)
+        if (!is_finite(value) || value < 0)
         {
             fail(option, "a finite number that is not negative", text(value));
         }
@@ -51,7 +44,7 @@ struct schedule_check
     /// A divisor, a power: finite and above zero.
     void positive(const char* option, double value) const
     {
-        if (!finite(value) || value <= 0)
+        if (!is_finite(value) || value <= 0)
         {
             fail(option, "a finite number above 0", text(value));
         }
@@ -60,7 +53,7 @@ struct schedule_check
     /// A part of a whole: in [0, 1].
     void fraction(const char* option, double value) const
     {
-        if (!finite(value) || value < 0 || value > 1)
+        if (!is_finite(value) || value < 0 || value > 1)
         {
             fail(option, "a number from 0 to 1", text(value));
         }

@@ -137,7 +137,7 @@ struct reduce_on_plateau
 private:
     bool improves(const plateau_state& state, double metric) const noexcept
     {
-        if (!detail::schedule_check::finite(metric))
+        if (!structopt::detail::is_finite(metric))
         {
             return false;
         }

@@ -13,14 +13,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#if defined(__GNUC__)
-#define STRUCTOPT_ALWAYS_INLINE inline __attribute__((always_inline))
-#elif defined(_MSC_VER)
-#define STRUCTOPT_ALWAYS_INLINE __forceinline
-#else
-#define STRUCTOPT_ALWAYS_INLINE inline
-#endif
-
 /// After the parameters of a lambda that must become part of its caller.
 #if defined(__GNUC__)
 #define STRUCTOPT_LAMBDA_INLINE __attribute__((always_inline))

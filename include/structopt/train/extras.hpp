@@ -112,19 +112,22 @@ struct schedule_state<measured_rate<S>, Rest...>
     using type = typename S::state_type;
 };
 
-/// A fresh copy of an extra as a tuple, if it is a metric.
+/// An extra as a tuple, if it is a metric: itself, so that the caller finds what it gathered last,
+/// or a copy of one that is const.
 template <class E>
-auto metric_tuple(const E& extra)
+auto metric_tuple(E& extra)
 {
-    if constexpr (metric<E>)
+    if constexpr (!metric<std::remove_const_t<E>>)
     {
-        E copy = extra;
-        copy.reset();
-        return std::tuple<E>(std::move(copy));
+        return std::tuple<>();
+    }
+    else if constexpr (std::is_const_v<E>)
+    {
+        return std::tuple<std::remove_const_t<E>>(extra);
     }
     else
     {
-        return std::tuple<>();
+        return std::tuple<E&>(extra);
     }
 }
 

@@ -77,12 +77,17 @@ public:
     void run()
     {
         check();
-        if (m_run.finished)
+        if (m_run.finished && m_run.history.stopped)
         {
             return;
         }
         nn::set_zero(m_gradients);
         control wish = tell(begin_hook{});
+        if (m_run.finished)
+        {
+            // Saved by a hook of the epoch in which the decision fell: the end is still to come.
+            wish = stronger(wish, control::stop);
+        }
         while (wish == control::go_on && m_run.epoch < m_how.epochs)
         {
             wish = epoch();
@@ -148,7 +153,7 @@ private:
                 "at most " + std::to_string(m_at.batches) + " finished batches of this data",
                 std::to_string(m_run.batch));
         }
-        check_samples(m_data);
+        check_training();
         for_each_extra(
             [&](const auto& extra)
             {
@@ -161,7 +166,7 @@ private:
                             "train::fit " + extra.name + " data", "at least one sample",
                             "0 samples");
                     }
-                    check_samples(extra.data);
+                    check_validation(extra.data);
                 }
             });
         for_each_extra(
@@ -171,6 +176,10 @@ private:
                 if constexpr (is_rate<E>)
                 {
                     schedule::validate(extra.schedule);
+                }
+                if constexpr (moves_momentum<E>)
+                {
+                    check_momentum(extra.schedule);
                 }
                 if constexpr (requires { extra.validate(); })
                 {
@@ -187,22 +196,83 @@ private:
             });
     }
 
-    /// Samples that do not fit the network, and targets that do not fit its output, where the
-    /// dataset can tell.
-    template <class Set>
-    void check_samples(const Set& data)
+    /// Every momentum that the schedule will set must be one for this optimizer, and may not do away
+    /// with its state.
+    template <class Schedule>
+    void check_momentum(const Schedule& s)
     {
-        if constexpr (requires { data.check_target(shape<out_rank>{}, index_t{}); })
+        O moved = m_optimizer;
+        for (index_t step = m_run.optimizer.step; step < m_how.epochs * m_at.batches; ++step)
         {
-            typename Set::batch_type sample;
-            const index_t first[] = {0};
-            data.gather(std::span<const index_t>(first), sample);
-            const auto output = nn::output_shape(std::as_const(m_network), shape_of(sample.x));
+            set_momentum(moved, static_cast<double>(s.momentum(step)));
+            optim::validate(moved);
+            if (optim::detail::slot_count(moved) != optim::detail::slot_count(m_optimizer))
+            {
+                structopt::detail::raise<argument_error>("train::with_momentum",
+                    "an optimizer and a schedule whose momentum is never 0",
+                    optim::detail::number_text(static_cast<double>(s.momentum(step))) +
+                        " at step " + std::to_string(step));
+            }
+        }
+    }
+
+    /// Labels that are no class of the network's output, where the dataset can tell.
+    template <class Set>
+    void check_targets(const Set& data, const shape<out_rank>& output)
+    {
+        if constexpr (requires { data.check_target(output, index_t{}); })
+        {
             for (index_t row = 0; row < static_cast<index_t>(data.size()); ++row)
             {
                 data.check_target(output, row);
             }
         }
+    }
+
+    template <class Set>
+    typename Set::batch_type first_sample(const Set& data)
+    {
+        typename Set::batch_type sample;
+        const index_t first[] = {0};
+        data.gather(std::span<const index_t>(first), sample);
+        return sample;
+    }
+
+    /// What the first step would not find: labels of later samples, and a last batch of one sample,
+    /// which batch norm does not take.
+    void check_training()
+    {
+        const bool single = !m_how.drop_last && m_samples % m_how.batch == 1;
+        constexpr bool labelled = requires(const shape<out_rank>& output)
+        {
+            m_data.check_target(output, index_t{});
+        };
+        if (labelled || single)
+        {
+            const auto sample = first_sample(m_data);
+            check_targets(m_data, nn::output_shape(std::as_const(m_network), shape_of(sample.x)));
+            if (single)
+            {
+                nn::forward(m_network, as_view(sample.x), m_cache);
+            }
+        }
+    }
+
+    /// One sample goes through everything that measures.
+    template <class Set>
+    void check_validation(const Set& data)
+    {
+        const auto sample = first_sample(data);
+        const auto y = nn::forward(std::as_const(m_network), sample.x);
+        check_targets(data, shape_of(y));
+        std::apply(
+            [&](auto&... metrics)
+            {
+                (metrics.reset(), ...);
+                (metrics.accumulate(as_view(y), sample.target), ...);
+                (metrics.reset(), ...);
+            },
+            m_metrics);
     }
 
     void add_names(const std::string& set)
@@ -401,14 +471,33 @@ private:
                 }
                 if constexpr (is_stopping<E>)
                 {
-                    m_run.finished = extra.update(m_run.stopping, watched(record, extra.watch),
-                        m_run.epoch, std::as_const(m_network));
+                    if (settled())
+                    {
+                        m_run.finished = extra.update(m_run.stopping, watched(record, extra.watch),
+                            m_run.epoch, std::as_const(m_network));
+                    }
                 }
             });
         m_at.record = &record;
         const control wish = tell(epoch_end_hook{});
         m_at.record = nullptr;
         return m_run.finished ? control::stop : wish;
+    }
+
+    /// Whether every callback that works towards something has reached it: networks on the way there
+    /// are not what was asked for, and early stopping must not give one back.
+    bool settled()
+    {
+        bool all = true;
+        for_each_extra(
+            [&](const auto& extra)
+            {
+                if constexpr (requires { extra.settled(m_run.optimizer.step); })
+                {
+                    all = all && extra.settled(m_run.optimizer.step);
+                }
+            });
+        return all;
     }
 
     template <class Set>
@@ -434,7 +523,7 @@ private:
     const options& m_how;
     std::tuple<Extras&...> m_extras;
     decltype(std::tuple_cat(std::declval<std::tuple<mean_loss<Loss>>>(),
-        metric_tuple(std::declval<const Extras&>())...)) m_metrics;
+        metric_tuple(std::declval<Extras&>())...)) m_metrics;
     std::vector<std::string> m_names;
     Net m_gradients;
     context_type m_at;

@@ -13,7 +13,8 @@ namespace train
 {
 
 /// Top-1 accuracy, from 0 to 1, of outputs [batch, classes] against labels, or against soft targets
-/// (the largest of which counts as the label). The first of equal outputs is the answer.
+/// (the largest of which counts as the label). The first of equal outputs is the answer; outputs with
+/// a NaN are wrong.
 struct accuracy
 {
     static constexpr std::string_view name = "accuracy";
@@ -45,8 +46,10 @@ struct accuracy
         check_shape("train::accuracy", y.shape(), targets.shape());
         for (index_t row = 0; row < y.shape(0); ++row)
         {
-            right += detail::largest_position(y.data() + row * y.shape(1), y.shape(1)) ==
-                     detail::largest_position(targets.data() + row * y.shape(1), y.shape(1));
+            const index_t answer =
+                detail::largest_position(y.data() + row * y.shape(1), y.shape(1));
+            right += answer >= 0 && answer == detail::largest_position(
+                                                  targets.data() + row * y.shape(1), y.shape(1));
         }
         samples += y.shape(0);
     }

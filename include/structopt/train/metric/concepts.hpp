@@ -2,6 +2,7 @@
 /// What a metric is.
 #pragma once
 
+#include <structopt/core/finite.hpp>
 #include <structopt/core/tensor.hpp>
 
 #include <concepts>
@@ -31,13 +32,18 @@ concept metric = std::copy_constructible<M> && requires(M& m, const M& fixed)
 namespace detail
 {
 
-/// The class of the largest number in a row; the first of equals.
+/// The class of the largest number in a row, the first of equals; -1, no answer, where there is a
+/// NaN.
 template <class T>
 index_t largest_position(const T* row, index_t n) noexcept
 {
     index_t best = 0;
-    for (index_t i = 1; i < n; ++i)
+    for (index_t i = 0; i < n; ++i)
     {
+        if (structopt::detail::is_nan(row[i]))
+        {
+            return -1;
+        }
         if (row[i] > row[best])
         {
             best = i;

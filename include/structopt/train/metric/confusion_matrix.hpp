@@ -12,7 +12,8 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace train
 {
 
-/// Counts of samples by true class (row) and answer (column). Its value is the accuracy.
+/// Counts of samples by true class (row) and answer (column). Its value is the accuracy. Outputs
+/// with a NaN are no answer and stand outside the matrix.
 struct confusion_matrix
 {
     static constexpr std::string_view name = "confusion_accuracy";
@@ -20,11 +21,14 @@ struct confusion_matrix
     index_t classes = 0;
     /// classes * classes counts, row by row; taken from the first batch.
     std::vector<index_t> counts = {};
+    /// Samples of each class whose output holds a NaN.
+    std::vector<index_t> unanswered = {};
 
     void reset() noexcept
     {
         classes = 0;
         counts.clear();
+        unanswered.clear();
     }
 
     /// @throws shape_error where the numbers of rows and labels differ or that of classes changes,
@@ -38,13 +42,15 @@ struct confusion_matrix
         {
             classes = y.shape(1);
             counts.assign(static_cast<std::size_t>(classes * classes), 0);
+            unanswered.assign(static_cast<std::size_t>(classes), 0);
         }
         check_shape("train::confusion_matrix", shape<2>{-1, classes}, y.shape());
         for (index_t row = 0; row < y.shape(0); ++row)
         {
             const index_t answer = detail::largest_position(y.data() + row * classes, classes);
             const index_t label = labels[static_cast<std::size_t>(row)];
-            ++counts[static_cast<std::size_t>(label * classes + answer)];
+            ++(answer < 0 ? unanswered[static_cast<std::size_t>(label)]
+                          : counts[static_cast<std::size_t>(label * classes + answer)]);
         }
     }
 
@@ -58,7 +64,7 @@ struct confusion_matrix
     /// Right answers among the samples of a class; 0 without any.
     double recall(index_t label) const noexcept
     {
-        index_t all = 0;
+        index_t all = unanswered[static_cast<std::size_t>(label)];
         for (index_t c = 0; c < classes; ++c)
         {
             all += (*this)(label, c);
@@ -84,6 +90,7 @@ struct confusion_matrix
         for (index_t label = 0; label < classes; ++label)
         {
             right += (*this)(label, label);
+            all += unanswered[static_cast<std::size_t>(label)];
             for (index_t answer = 0; answer < classes; ++answer)
             {
                 all += (*this)(label, answer);

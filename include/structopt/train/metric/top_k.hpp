@@ -28,6 +28,16 @@ struct top_k
         samples = 0;
     }
 
+    /// @throws argument_error
+    void validate() const
+    {
+        if (k < 1)
+        {
+            structopt::detail::raise<argument_error>(
+                "train::top_k.k", "at least 1", std::to_string(k));
+        }
+    }
+
     /// @throws shape_error where the numbers of rows and labels differ, argument_error for k < 1 or
     /// a label that is no class.
     template <class T>
@@ -35,11 +45,7 @@ struct top_k
     {
         detail::check_count("train::top_k", y.shape(0), labels.size());
         detail::check_classes("train::top_k", y.shape(1), labels);
-        if (k < 1)
-        {
-            structopt::detail::raise<argument_error>(
-                "train::top_k.k", "at least 1", std::to_string(k));
-        }
+        validate();
         for (index_t row = 0; row < y.shape(0); ++row)
         {
             const T* const out = y.data() + row * y.shape(1);
