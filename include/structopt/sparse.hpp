@@ -1,5 +1,6 @@
 /// @file
-/// Sparse matrices. `<structopt/sparse/model.hpp>` makes them weights of layers.
+/// Sparse matrices: formats, conversions and algebra. `<structopt/sparse/model.hpp>` makes them
+/// weights of layers.
 #pragma once
 
 #include <structopt/sparse/bitmask.hpp>
@@ -10,7 +11,15 @@
 #include <structopt/sparse/coo.hpp>
 #include <structopt/sparse/csc.hpp>
 #include <structopt/sparse/csr.hpp>
+#include <structopt/sparse/dense_operand.hpp>
 #include <structopt/sparse/element.hpp>
+#include <structopt/sparse/elementwise.hpp>
 #include <structopt/sparse/entries.hpp>
 #include <structopt/sparse/extents.hpp>
+#include <structopt/sparse/multiply.hpp>
+#include <structopt/sparse/multiply_sparse.hpp>
 #include <structopt/sparse/nm.hpp>
+#include <structopt/sparse/sampled_product.hpp>
+#include <structopt/sparse/sums.hpp>
+#include <structopt/sparse/tiled.hpp>
+#include <structopt/sparse/transpose.hpp>
