@@ -102,6 +102,18 @@ TEST_CASE("split gives another sequence and advances the engine by one")
     CHECK(part() != rng());
 }
 
+TEST_CASE("uniform numbers between two bounds never are the upper one")
+{
+    random_engine rng(1);
+    float largest = 0.0f;
+    for (int i = 0; i < 100'000'000 && largest < 1.9999998f; ++i)
+    {
+        largest = std::max(largest, uniform(rng, 1.0f, 2.0f));
+    }
+    CHECK(largest == std::nextafter(2.0f, 1.0f));
+    CHECK(uniform(rng, 3.0, 3.0) <= 3.0);
+}
+
 TEST_CASE("uniform numbers lie in [0, 1) with the moments of the distribution")
 {
     random_engine rng(11);

@@ -9,6 +9,22 @@
 
 using namespace structopt;
 
+TEST_CASE("names from a hostile file cannot write into a terminal, hide others or fill memory")
+{
+    io::load_report report;
+    const std::vector<index_t> extents{2};
+    report.unexpected(std::string_view("a\x1b[2J\nb\0c", 9), io::dtype::f32, extents);
+    report.missing("weight", extents);
+    CHECK(report.text() == "1 missing: weight [2]; 1 unexpected: a\\x1b[2J\\x0ab\\x00c F32 [2]");
+    io::load_report many;
+    for (int i = 0; i < 3000; ++i)
+    {
+        many.unexpected(std::string(300, 'x'), io::dtype::f32, extents);
+    }
+    CHECK(many.text().size() < 10'000);
+    CHECK(many.text().find("... and 2950 more") != std::string::npos);
+}
+
 TEST_CASE("load_report: everything that does not fit, in one message")
 {
     const io::safetensors_file file(support::golden_path("io/dtypes.safetensors"));

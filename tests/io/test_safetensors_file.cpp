@@ -60,6 +60,15 @@ const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]
 
 TEST_SUITE("smoke")
 {
+    /// What points into the file needs a file that lives on.
+    template <class File>
+    concept lends = requires(File && file)
+    {
+        std::forward<File>(file).template borrow<float, 2>("w");
+    };
+    static_assert(lends<const io::safetensors_file&>);
+    static_assert(!lends<io::safetensors_file>);
+
     TEST_CASE("safetensors_file: the reference implementation's file")
     {
         io::safetensors_file file(support::golden_path("io/dtypes.safetensors"));

@@ -145,6 +145,17 @@ TEST_SUITE("dense")
         CHECK_THROWS_WITH_AS(nn::forward(layer, structopt::zeros<float>(shape<2>{5, 4})),
             "dense input: expected [any, 3], got [5, 4]", shape_error);
         CHECK_THROWS_AS(layer.with_weight(structopt::zeros<float>(shape<2>{3, 2})), shape_error);
+        const std::vector<index_t> past{0, 3};
+        const std::vector<index_t> before{-1};
+        const std::vector<index_t> none;
+        CHECK_THROWS_WITH_AS(layer.select_inputs(past),
+            "take_columns: expected positions from 0 to 2, got 3", argument_error);
+        CHECK_THROWS_WITH_AS(layer.select_outputs(past),
+            "take_rows: expected positions from 0 to 1, got 3", argument_error);
+        CHECK_THROWS_AS(layer.select_inputs(before), argument_error);
+        CHECK_THROWS_AS(layer.select_outputs(before), argument_error);
+        CHECK_THROWS_WITH_AS(layer.select_outputs(none),
+            "take_rows: expected at least one position, got none", argument_error);
     }
 
     TEST_CASE("an input with gaps throws")

@@ -276,6 +276,20 @@ TEST_SUITE("pool")
         // A window that steps over the image, from padding to padding.
         CHECK_THROWS_AS(
             nn::forward(max_pool2d{{.kernel = 2, .padding = 1, .dilation = 3}}, x), shape_error);
+        const auto no_rows = structopt::zeros<float>(shape<4>{1, 1, 0, 5});
+        for (const bool counted : {true, false})
+        {
+            CHECK_THROWS_WITH_AS(
+                nn::forward(
+                    avg_pool2d{{.kernel = 2, .padding = 1, .count_include_pad = counted}}, no_rows),
+                "avg_pool2d input: expected height and width of at least 1x1, got [1, 1, 0, 5]",
+                shape_error);
+        }
+        constexpr index_t huge = index_t{1} << 62;
+        CHECK_THROWS_WITH_AS((max_pool2d{{.kernel = {2, huge}, .padding = {1, huge / 2}}}),
+            "max_pool2d: expected kernel of at most 2147483647, got 2x4611686018427387904",
+            argument_error);
+        CHECK_THROWS_AS((max_pool2d{{.kernel = 2, .dilation = huge}}), argument_error);
         CHECK_THROWS_WITH_AS(
             nn::output_shape(max_pool2d{{.kernel = 2}}, shape<4>{1, 1, 65536, 65536}),
             "max_pool2d input: expected planes of fewer than 2^31 elements, got "

@@ -39,8 +39,39 @@ TEST_SUITE("smoke sequential")
     }
 }
 
+namespace
+{
+
+/// Says that it works in place, and drops a column.
+struct shrinking
+{
+    static constexpr std::string_view name = "shrinking";
+    static constexpr bool in_place = true;
+
+    shape<2> output_shape(const shape<2>& in) const noexcept
+    {
+        return {in[0], in[1] - 1};
+    }
+
+    void forward(view<const float, 2>, view<float, 2>, nn::scratch) const noexcept
+    {
+    }
+};
+
+} // namespace
+
 TEST_SUITE("sequential")
 {
+    TEST_CASE("a layer that works in place keeps the number of elements")
+    {
+        random_engine rng(3);
+        const sequential net{dense{{.in = 4, .out = 6}, rng}, shrinking{}};
+        CHECK_THROWS_WITH_AS(net(structopt::zeros<float>(shape<2>{2, 4})),
+            "shrinking: expected as many outputs as inputs from a layer that works in place, "
+            "got [2, 5] from [2, 6]",
+            shape_error);
+    }
+
     TEST_CASE("any number and kind of layers agrees with one call after the other")
     {
         random_engine rng(2);

@@ -80,6 +80,10 @@ TEST_CASE("numbers of samples that differ are refused")
     static_assert(
         std::is_constructible_v<images_labelled, decltype(x)&, std::span<const std::int32_t>>);
     static_assert(!std::is_constructible_v<images_labelled, decltype(x)&, labels>);
+    static_assert(
+        !std::is_constructible_v<images_labelled, decltype(x)&, std::array<std::int32_t, 3>>);
+    static_assert(
+        std::is_constructible_v<images_labelled, decltype(x)&, std::array<std::int32_t, 3>&>);
     const structopt::view<const float, 2> gaps(y.data(), shape<2>{4, 1}, shape<2>{2, 1});
     CHECK_THROWS_AS((train::labelled{gaps, four}), structopt::shape_error);
 }

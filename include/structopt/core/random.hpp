@@ -99,7 +99,8 @@ T uniform(random_engine& rng) noexcept
 template <std::floating_point T>
 T uniform(random_engine& rng, T low, T high) noexcept
 {
-    return low + (high - low) * uniform<T>(rng);
+    const T x = low + (high - low) * uniform<T>(rng);
+    return x < high ? x : std::nextafter(high, low); // the sum may round up
 }
 
 /// Uniform on the integers 0 .. n-1, without bias (rejection). `n` must be positive.

@@ -26,13 +26,13 @@ public:
     /// The reader wants it, the file lacks it.
     void missing(std::string_view name, std::span<const index_t> expected)
     {
-        m_missing.push_back(std::string(name) + " " + detail::describe_extents(expected));
+        m_missing.push_back(detail::printable(name) + " " + detail::describe_extents(expected));
     }
 
     /// The file has it, the reader has no place for it.
     void unexpected(std::string_view name, dtype type, std::span<const index_t> found)
     {
-        m_unexpected.push_back(std::string(name) + " " + std::string(name_of(type)) + " " +
+        m_unexpected.push_back(detail::printable(name) + " " + std::string(name_of(type)) + " " +
                                detail::describe_extents(found));
     }
 
@@ -40,7 +40,7 @@ public:
     void misshaped(
         std::string_view name, std::span<const index_t> expected, std::span<const index_t> found)
     {
-        m_misshaped.push_back(std::string(name) + " expected " +
+        m_misshaped.push_back(detail::printable(name) + " expected " +
                               detail::describe_extents(expected) + " got " +
                               detail::describe_extents(found));
     }
@@ -48,14 +48,15 @@ public:
     /// Both have it; elements of type `found` cannot be read as `expected` (see `readable_as`).
     void mistyped(std::string_view name, dtype expected, dtype found)
     {
-        m_mistyped.push_back(std::string(name) + " expected " + std::string(name_of(expected)) +
-                             " got " + std::string(name_of(found)));
+        m_mistyped.push_back(detail::printable(name) + " expected " +
+                             std::string(name_of(expected)) + " got " +
+                             std::string(name_of(found)));
     }
 
     /// Both have it; the reader cannot use what the file has, for this reason.
     void unusable(std::string_view name, std::string_view reason)
     {
-        m_unusable.push_back(std::string(name) + " (" + std::string(reason) + ")");
+        m_unusable.push_back(detail::printable(name) + " (" + std::string(reason) + ")");
     }
 
     bool empty() const noexcept
@@ -64,6 +65,7 @@ public:
                m_mistyped.empty() && m_unusable.empty();
     }
 
+    /// Names as they can be printed, at most 50 of a kind:
     /// "2 missing: a [3], b [4, 5]; 1 mis-shaped: c expected [3] got [4]"
     std::string text() const
     {
@@ -86,6 +88,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t most_listed = 50;
+
     static void append(
         std::string& all, std::string_view what, const std::vector<std::string>& entries)
     {
@@ -95,9 +99,13 @@ private:
         }
         all += (all.empty() ? "" : "; ") + std::to_string(entries.size()) + " ";
         all += what;
-        for (std::size_t i = 0; i < entries.size(); ++i)
+        for (std::size_t i = 0; i < entries.size() && i < most_listed; ++i)
         {
             all += (i == 0 ? ": " : ", ") + entries[i];
+        }
+        if (entries.size() > most_listed)
+        {
+            all += ", ... and " + std::to_string(entries.size() - most_listed) + " more";
         }
     }
 

@@ -54,12 +54,13 @@ inline std::string at_byte(const std::string& source, std::uint64_t offset)
     return source + " at byte " + std::to_string(offset);
 }
 
-/// The text in quotes, control and non-ASCII bytes as \xNN, cut after 80 characters.
-inline std::string in_quotes(std::string_view text)
+/// The text with control and non-ASCII bytes as \xNN, `quote` on either side, cut after 80
+/// characters.
+inline std::string printable(std::string_view text, std::string_view quote = "")
 {
     constexpr std::size_t longest = 80;
     constexpr char digits[] = "0123456789abcdef";
-    std::string result = "'";
+    std::string result(quote);
     for (const char c : text.substr(0, longest))
     {
         const auto byte = static_cast<unsigned char>(c);
@@ -72,12 +73,17 @@ inline std::string in_quotes(std::string_view text)
             result += c;
         }
     }
-    result += "'";
+    result += quote;
     if (text.size() > longest)
     {
         result += "... (" + std::to_string(text.size()) + " bytes)";
     }
     return result;
+}
+
+inline std::string in_quotes(std::string_view text)
+{
+    return printable(text, "'");
 }
 
 /// "[64, 3, 5, 5]" for extents whose number is known at run time only; -1 reads "any".

@@ -576,7 +576,7 @@ public:
     }
 
     /// All tensors, in the order of their data.
-    std::span<const tensor_entry> entries() const noexcept
+    std::span<const tensor_entry> entries() const& noexcept
     {
         return m_entries;
     }
@@ -600,7 +600,7 @@ public:
     }
 
     /// The strings under `__metadata__`, sorted.
-    const std::map<std::string, std::string, std::less<>>& metadata() const noexcept
+    const std::map<std::string, std::string, std::less<>>& metadata() const& noexcept
     {
         return m_metadata;
     }
@@ -611,14 +611,14 @@ public:
     }
 
     /// The tensor of that name, or null.
-    const tensor_entry* find(std::string_view tensor) const
+    const tensor_entry* find(std::string_view tensor) const&
     {
         const auto it = m_index.find(tensor);
         return it == m_index.end() ? nullptr : &m_entries[it->second];
     }
 
     /// The tensor of that name; `format_error` if there is none.
-    const tensor_entry& at(std::string_view tensor) const;
+    const tensor_entry& at(std::string_view tensor) const&;
 
     /// Throws unless the tensor is there, its elements are readable as `T` (`format_error`) and its
     /// extents are these (`shape_error`).
@@ -660,7 +660,15 @@ public:
     template <element T, std::size_t N>
         requires(!std::is_same_v<T, bool>)
     view<const T, N> borrow(std::string_view tensor)
-    const;
+    const&;
+
+    /// What points into a temporary file would not outlive the statement.
+    template <element T, std::size_t N>
+    void borrow(std::string_view tensor) const&& = delete;
+    void entries() const&& = delete;
+    void find(std::string_view tensor) const&& = delete;
+    void at(std::string_view tensor) const&& = delete;
+    void metadata() const&& = delete;
 
 private:
     explicit safetensors_file(mapped_file file)
@@ -711,7 +719,7 @@ private:
 
 // ---------------------------------------------------------------------------------------------
 
-inline const tensor_entry& safetensors_file::at(std::string_view tensor) const
+inline const tensor_entry& safetensors_file::at(std::string_view tensor) const&
 {
     const tensor_entry* const e = find(tensor);
     if (e == nullptr)
@@ -797,7 +805,7 @@ structopt::tensor<T, N> safetensors_file::read(std::string_view tensor) const
 template <element T, std::size_t N>
     requires(!std::is_same_v<T, bool>)
 view<const T, N> safetensors_file::borrow(std::string_view tensor)
-const
+const&
 {
     static_assert(std::endian::native == std::endian::little,
         "the file is little-endian: use read() on this machine");

@@ -21,9 +21,8 @@ template <class L>
 constexpr bool check_trainable() noexcept
 {
     constexpr bool trainable = every_weight<L, is_trainable>;
-    static_assert(trainable,
-        "packed and quantized weights do not train: train before nn::pack or "
-        "quantize::convert, or go on from nn::unpack(net)");
+    static_assert(trainable, "packed and quantized weights do not train: train before nn::pack or "
+                             "quantize::convert, or go on from nn::unpack(net)");
     return trainable;
 }
 
@@ -78,6 +77,10 @@ const auto& forward(
     }
     return kept.y;
 }
+
+/// A temporary would be gone before `backward`.
+template <class L, class T, std::size_t N>
+void forward(const L& network, const tensor<T, N>&& x, network_cache<L, T, N>& kept) = delete;
 
 /// The backward pass: adds the gradients of the parameters to `gradients` (`zeros_like(network)`,
 /// or what an earlier pass left) for the gradient `dy` of the loss with respect to the output.

@@ -4,6 +4,9 @@
 
 #include <structopt/core/shape.hpp>
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -40,13 +43,20 @@ struct extent2
 namespace detail
 {
 
-/// Throws `argument_error` unless both numbers of an option are at least `least`.
+/// Throws `argument_error` unless both numbers of an option are at least `least`, and small enough
+/// that sums and products of two do not overflow.
 inline void check_option(const char* layer, const char* option, const extent2& value, index_t least)
 {
     if (value.height < least || value.width < least)
     {
         structopt::detail::raise<argument_error>(
             layer, std::string(option) + " of at least " + std::to_string(least), value.text());
+    }
+    constexpr index_t most = std::numeric_limits<std::int32_t>::max();
+    if (value.height > most || value.width > most)
+    {
+        structopt::detail::raise<argument_error>(
+            layer, std::string(option) + " of at most " + std::to_string(most), value.text());
     }
 }
 
@@ -66,11 +76,14 @@ inline extent2 window_output(const char* where, const shape<4>& in, const extent
     const extent2 out{window_count(in[2], before.height, after.height, kernel.height, stride.height,
                           dilation.height),
         window_count(in[3], before.width, after.width, kernel.width, stride.width, dilation.width)};
-    if (in[0] < 0 || in[1] < 0 || out.height < 1 || out.width < 1)
+    if (in[0] < 0 || in[1] < 0 || in[2] < 1 || in[3] < 1 || out.height < 1 || out.width < 1)
     {
-        const extent2 least{
-            dilation.height * (kernel.height - 1) + 1 - before.height - after.height,
-            dilation.width * (kernel.width - 1) + 1 - before.width - after.width};
+        const auto needed = [](index_t k, index_t d, index_t b, index_t a)
+        {
+            return std::max<index_t>(1, d * (k - 1) + 1 - b - a);
+        };
+        const extent2 least{needed(kernel.height, dilation.height, before.height, after.height),
+            needed(kernel.width, dilation.width, before.width, after.width)};
         structopt::detail::raise<shape_error>(
             where, "height and width of at least " + least.text(), describe(in));
     }

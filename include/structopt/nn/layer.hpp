@@ -15,7 +15,7 @@
 /// |---|---|---|
 /// | `static constexpr std::string_view name` | reports, errors | "layer" |
 /// | `template <T, N> scratch_bytes(in)` | scratch of `forward` | 0 |
-/// | `static constexpr bool in_place` | `forward` may get the same memory as x and y | false |
+/// | `static constexpr bool in_place` | `forward` may get the same memory as x and y, which have equally many elements | false |
 /// | `template <T, N> struct cache` | what training keeps between the passes | empty |
 /// | `forward(x, y, cache) const` | training; x and y live until `backward` | inference |
 /// | `backward(x, y, dy, dx, cache, gradients) const` | adds to `gradients` (a layer of the same type), writes dx unless it is empty | not trainable |
@@ -140,6 +140,17 @@ struct layer_traits
         if constexpr (pointwise<L>)
         {
             return in;
+        }
+        else if constexpr (in_place())
+        {
+            const auto out = layer.output_shape(in);
+            if (count(out) != count(in))
+            {
+                structopt::detail::raise<shape_error>(std::string(name()),
+                    "as many outputs as inputs from a layer that works in place",
+                    describe(out) + " from " + describe(in));
+            }
+            return out;
         }
         else
         {

@@ -307,11 +307,34 @@ struct weight_argument<tensor<T, Rank>, Rank>
     using type = T;
 };
 
-/// Rows of a matrix [rows, anything...] at the given positions, in that order.
+namespace detail
+{
+
+inline void check_positions(const char* what, std::span<const index_t> indices, index_t extent)
+{
+    if (indices.empty())
+    {
+        structopt::detail::raise<argument_error>(what, "at least one position", "none");
+    }
+    for (const index_t i : indices)
+    {
+        if (i < 0 || i >= extent)
+        {
+            structopt::detail::raise<argument_error>(
+                what, "positions from 0 to " + std::to_string(extent - 1), std::to_string(i));
+        }
+    }
+}
+
+} // namespace detail
+
+/// Rows of a matrix [rows, anything...] at the given positions, in that order. Throws
+/// `argument_error` for no positions, and for one that is none.
 template <class T, std::size_t N>
 tensor<T, N> take_rows(const tensor<T, N>& from, std::span<const index_t> indices)
 {
     auto extents = shape_of(from);
+    detail::check_positions("take_rows", indices, extents[0]);
     const index_t block = count(tail(extents));
     extents[0] = static_cast<index_t>(indices.size());
     auto to = make_tensor<T>(extents);
@@ -323,7 +346,7 @@ tensor<T, N> take_rows(const tensor<T, N>& from, std::span<const index_t> indice
     return to;
 }
 
-/// Positions of the second axis, in the given order.
+/// Positions of the second axis, in the given order; errors as `take_rows`.
 template <class T, std::size_t N>
     requires(N >= 2)
 tensor<T, N> take_columns(const tensor<T, N>& from, std::span<const index_t> indices)
@@ -331,6 +354,7 @@ tensor<T, N> take_columns(const tensor<T, N>& from, std::span<const index_t> ind
     auto extents = shape_of(from);
     const index_t rows = extents[0];
     const index_t columns = extents[1];
+    detail::check_positions("take_columns", indices, columns);
     const index_t block = count(tail(tail(extents)));
     extents[1] = static_cast<index_t>(indices.size());
     auto to = make_tensor<T>(extents);

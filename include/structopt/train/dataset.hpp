@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -147,9 +148,11 @@ public:
 
     labelled(const tensor<T, N>&&, std::span<const std::int32_t>) = delete;
 
-    /// A temporary vector of labels would be gone before the first batch.
-    template <class X>
-    labelled(const X&, const std::vector<std::int32_t>&&) = delete;
+    /// Temporary labels would be gone before the first batch.
+    template <class X, class Labels>
+        requires(!std::is_lvalue_reference_v<Labels> && !std::ranges::borrowed_range<Labels>)
+    labelled(const X&, Labels&&)
+    = delete;
 
     index_t size() const noexcept
     {
