@@ -1,6 +1,6 @@
 """Times training steps of PyTorch (forward, backward, optimizer) on one thread, batch 64.
 
-Prints one line per network and optimizer: name, median microseconds per step. bench_training runs it
+Prints one line per network and optimizer: name, median microseconds of wall time per step. bench_training runs it
 and puts its lines beside its own.
 """
 import sys
@@ -41,11 +41,11 @@ def measure(name, net, x, make_optimizer):
     for _ in range(10):
         step()
     times = []
-    begin = time.process_time()
-    while time.process_time() - begin < 1.0 or len(times) < 20:
-        start = time.process_time()
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 1.0 or len(times) < 20:
+        start = time.perf_counter()
         step()
-        times.append(time.process_time() - start)
+        times.append(time.perf_counter() - start)
     times.sort()
     print(name, f"{1e6 * times[len(times) // 2]:.3f}")
 

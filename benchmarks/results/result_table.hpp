@@ -1,12 +1,14 @@
 // What a results program writes: docs/results/<name>.json and the same rows as a table in .md.
 #pragma once
 
+#include <structopt/io/atomic_file.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,8 +40,8 @@ public:
         m_rows.push_back(std::move(row));
     }
 
-    /// Writes both files into `folder`; true if that worked.
-    bool write(const std::string& folder) const
+    /// Writes both files into `folder`; throws `structopt::file_error`.
+    void write(const std::string& folder) const
     {
         std::filesystem::create_directories(folder);
         nlohmann::ordered_json json;
@@ -49,9 +51,7 @@ public:
         json["compiler"] = environment("STRUCTOPT_COMPILER");
         json["cpu"] = environment("STRUCTOPT_CPU");
         json["rows"] = m_rows;
-        std::ofstream data(folder + "/" + m_name + ".json");
-        data << json.dump(1) << '\n';
-        std::ofstream page(folder + "/" + m_name + ".md");
+        std::ostringstream page;
         page << "# " << m_name << "\n\n" << m_text << "\n\n";
         if (!m_rows.empty())
         {
@@ -77,7 +77,8 @@ public:
         page << "\nMade by `" << environment("STRUCTOPT_COMMAND") << "` at commit "
              << environment("STRUCTOPT_COMMIT") << ", " << environment("STRUCTOPT_COMPILER") << ", "
              << environment("STRUCTOPT_CPU") << ".\n";
-        return data.good() && page.good();
+        structopt::io::write_file(folder + "/" + m_name + ".json", json.dump(1) + "\n");
+        structopt::io::write_file(folder + "/" + m_name + ".md", page.str());
     }
 
 private:

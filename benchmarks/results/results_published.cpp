@@ -36,7 +36,8 @@ int main(int argc, char** argv)
         const auto o =
             published::count_right(published::resnet8(models), published::cifar_test(data));
         add("resnet8", 881, o.right, o.margin);
-        return table.write(results::output_folder(argc, argv)) ? 0 : 1;
+        table.write(results::output_folder(argc, argv));
+        return 0;
     }
     catch (const std::exception& e)
     {
