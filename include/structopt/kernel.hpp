@@ -3,10 +3,12 @@
 #pragma once
 
 #include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/convolution_s8.hpp>
 #include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/kernel/im2col.hpp>
+#include <structopt/kernel/image_s8.hpp>
 #include <structopt/kernel/operand.hpp>
 #include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>

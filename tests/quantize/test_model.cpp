@@ -249,36 +249,53 @@ TEST_CASE("a network is converted: every weight int8, biases float")
           small.layer<0>().weight.codes().codes);
 }
 
-TEST_CASE("a convolution in int8: one scale per position")
+TEST_CASE("a convolution in int8: one scale per image, dense and sparse weights agree")
 {
     random_engine rng(6);
-    for (index_t kernel : {1, 3})
+    const nn::conv2d_options cases[] = {{.in = 3, .out = 8, .kernel = 1},
+        {.in = 3, .out = 8, .kernel = 3, .padding = 1},
+        {.in = 4, .out = 6, .kernel = {2, 3}, .stride = 2, .padding = 2, .dilation = {1, 2}},
+        {.in = 4, .out = 4, .kernel = 3, .groups = 2},
+        {.in = 6, .out = 6, .kernel = 3, .stride = {1, 2}, .padding = 1, .groups = 6}};
+    for (const auto& options : cases)
     {
-        const nn::sequential net{
-            nn::conv2d{{.in = 3, .out = 8, .kernel = kernel, .padding = kernel / 2}, rng},
-            nn::relu{}};
+        nn::sequential net{nn::conv2d{options, rng}, nn::relu{}};
+        for (float& value : net.layer<0>().bias)
+        {
+            value = normal<float>(rng);
+        }
         const auto dense = quantize::convert(net);
         const auto sparse = quantize::convert<sparse_int8<>>(net);
-        const auto x = random_tensor<float>(shape<4>{2, 3, 6, 5}, rng);
+        const auto any = nn::convert_smallest<sparse_int8<std::uint8_t>, int8_matrix>(net);
+        const auto x = random_tensor<float>(shape<4>{3, options.in, 6, 5}, rng);
         const auto y = dense(x);
         CHECK(y == sparse(x));
+        CHECK(y == any(x));
         const double error = support::largest_difference(net(x), y);
         CHECK(error < 0.15);
         CHECK(error > 1e-6);
         const auto back = nn::unpack(dense);
-        static_assert(std::is_same_v<decltype(back), decltype(net)>);
+        static_assert(std::is_same_v<std::remove_const_t<decltype(back)>, decltype(net)>);
         CHECK(shape_of(back.layer<0>().weight) == shape_of(net.layer<0>().weight));
+
+        // An image's result does not depend on its batch.
+        const auto first =
+            structopt::copy(view<const float, 4>(x.data() + size_of(x) / 3, {1, options.in, 6, 5}));
+        const auto alone = dense(first);
+        CHECK(std::equal(alone.begin(), alone.end(), y.data() + size_of(y) / 3));
     }
 }
 
-TEST_CASE("groups have no int8 form, and say so")
+TEST_CASE("threads change nothing in an int8 convolution")
 {
-    random_engine rng(7);
-    const nn::sequential net{nn::conv2d{{.in = 4, .out = 4, .kernel = 3, .groups = 2}, rng}};
-    check_parts(message_of<argument_error>(
-                    [&]
-                    {
-                        quantize::convert(net);
-                    }),
-        {"conv2d groups", "int8", "got 2"});
+    random_engine rng(8);
+    const nn::sequential net{nn::conv2d{{.in = 16, .out = 32, .kernel = 3, .padding = 1}, rng}};
+    const auto dense = quantize::convert(net);
+    const auto x = random_tensor<float>(shape<4>{9, 16, 12, 12}, rng);
+    const auto y = dense(x);
+    for (int threads : {1, 2, 4})
+    {
+        support::with_threads with(threads);
+        CHECK(dense(x) == y);
+    }
 }

@@ -2,6 +2,7 @@
 /// A weight whose format is decided by data: density, sensitivity, a byte budget.
 #pragma once
 
+#include <structopt/nn/convolve.hpp>
 #include <structopt/nn/storage.hpp>
 
 #include <optional>
@@ -152,6 +153,29 @@ struct storage_traits<any_weight<T, Formats...>>
             [&]<class S>(const S& format)
             {
                 storage_traits<S>::product(format, x, bias, y, space);
+            });
+    }
+
+    /// Whether every format takes them.
+    static constexpr bool takes_groups = (nn::takes_groups<Formats>::value && ...);
+
+    static std::size_t convolve_bytes(
+        const storage& s, const kernel::window& w, index_t groups) noexcept
+    {
+        return ask(s,
+            [&]<class S>(const S& format)
+            {
+                return detail::convolve_bytes(format, w, groups);
+            });
+    }
+
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
+        const T* x, const T* bias, T* y, scratch space) noexcept
+    {
+        ask(s,
+            [&]<class S>(const S& format)
+            {
+                detail::convolve(format, images, w, groups, x, bias, y, space);
             });
     }
 

@@ -5,6 +5,7 @@
 #include <structopt/kernel/convolution.hpp>
 #include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/im2col.hpp>
+#include <structopt/nn/convolve.hpp>
 #include <structopt/nn/extent2.hpp>
 #include <structopt/nn/initializer.hpp>
 #include <structopt/nn/layer.hpp>
@@ -41,7 +42,8 @@ struct conv2d_options
 /// h = (height + padding + padding_end - dilation (kernel - 1) - 1) / stride + 1, rounded down.
 ///
 /// `W` is an element type (`conv2d<float>`, the default) or a weight storage (`conv2d<csr<float>>`)
-/// that holds the matrix [out, in * kernel height * kernel width]; such storage needs groups == 1.
+/// that holds the matrix [out, in / groups * kernel height * kernel width]; groups need a storage
+/// that takes them (`nn::takes_groups`).
 template <class W = float>
 class conv2d
 {
@@ -89,7 +91,7 @@ public:
         }
         else
         {
-            if (options.groups != 1)
+            if (options.groups != 1 && !takes_groups<storage>::value)
             {
                 structopt::detail::raise<argument_error>("conv2d groups",
                     "1 for weights stored as " + std::string(storage_traits<storage>::name()),
@@ -176,9 +178,19 @@ public:
             {
                 const scratch slot(
                     space.data() + static_cast<std::size_t>(first / p.grain) * bytes, bytes);
-                for (index_t b = first; b < last; ++b)
+                const value_type* const from = x.data() + first * p.image;
+                value_type* const to = y.data() + first * p.result;
+                if constexpr (is_dense)
                 {
-                    forward_image(p, x.data() + b * p.image, y.data() + b * p.result, slot);
+                    for (index_t b = 0; b < last - first; ++b)
+                    {
+                        forward_image(p, from + b * p.image, to + b * p.result, slot);
+                    }
+                }
+                else
+                {
+                    detail::convolve(
+                        weight, last - first, p.window, p.groups, from, bias_data(), to, slot);
                 }
             });
     }
@@ -322,8 +334,8 @@ public:
             bias.size() == 0 ? bias : take_rows(bias, indices));
     }
 
-    /// The same layer over another storage of the same extents. Storage other than dense needs
-    /// groups == 1: `argument_error` otherwise. A dense matrix becomes the canonical weight.
+    /// The same layer over another storage of the same extents. Throws `argument_error` for groups
+    /// and a storage that does not take them. A dense matrix becomes the canonical weight.
     template <weight_storage Storage>
     auto with_weight(Storage replacement) const
     {
@@ -455,19 +467,6 @@ private:
         return bias.size() == 0 ? nullptr : bias.data();
     }
 
-    /// Positions of one block of patches.
-    static index_t block(const plan& p) noexcept
-    {
-        return (p.window.trivial() ? p.window.out_h : kernel::convolution_block_rows(p.window)) *
-               p.window.out_w;
-    }
-
-    /// The matrix of patches, for storage that multiplies by [positions, depth].
-    static std::size_t patch_bytes(const plan& p) noexcept
-    {
-        return p.window.trivial() ? 0 : scratch_size<value_type>(p.window.rows() * block(p));
-    }
-
     /// Scratch of one chunk in `forward`.
     std::size_t forward_bytes(const plan& p) const noexcept
     {
@@ -480,8 +479,7 @@ private:
         }
         else
         {
-            return patch_bytes(p) + nn::scratch_size<std::byte>(static_cast<index_t>(
-                                        storage_traits<storage>::scratch_bytes(weight, block(p))));
+            return detail::convolve_bytes(weight, p.window, p.groups);
         }
     }
 
@@ -498,9 +496,10 @@ private:
         }
         else
         {
-            return patch_bytes(p) +
-                   nn::scratch_size<std::byte>(static_cast<index_t>(
-                       storage_traits<storage>::training_scratch_bytes(weight, block(p))));
+            return detail::patch_bytes<value_type>(p.window) +
+                   nn::scratch_size<std::byte>(
+                       static_cast<index_t>(storage_traits<storage>::training_scratch_bytes(
+                           weight, detail::patch_positions(p.window))));
         }
     }
 
@@ -509,11 +508,7 @@ private:
     {
         const index_t pixels = p.window.height * p.window.width;
         const index_t positions = p.window.columns();
-        if constexpr (!is_dense)
-        {
-            forward_stored(p, x, y, space);
-        }
-        else if (p.depthwise())
+        if (p.depthwise())
         {
             for (index_t o = 0; o < outputs(); ++o)
             {
@@ -531,44 +526,6 @@ private:
                     bias.size() == 0 ? nullptr : bias.data() + g * p.out, y + g * p.out * positions,
                     space.data());
             }
-        }
-    }
-
-    /// Patches of blocks of output rows, multiplied by a weight of any format.
-    void forward_stored(
-        const plan& p, const value_type* x, value_type* y, scratch space) const noexcept
-    {
-        for_each_block(p, x, space,
-            [&](const kernel::window&, view<const value_type, 2> patches, index_t position,
-                scratch rest)
-            {
-                storage_traits<storage>::product(weight, patches, bias_data(),
-                    positions_of(p, y, position, patches.shape(0)), rest);
-            });
-    }
-
-    /// Calls `body(block's window, patches [positions, depth], first position, scratch left)`.
-    template <class Body>
-    static void for_each_block(
-        const plan& p, const value_type* x, scratch space, const Body& body) noexcept
-    {
-        const kernel::window& w = p.window;
-        if (w.trivial())
-        {
-            body(w, view<const value_type, 2>(x, {w.columns(), w.rows()}, {1, w.columns()}), 0,
-                space);
-            return;
-        }
-        value_type* const patches = space.template take<value_type>(w.rows() * block(p));
-        const index_t rows = kernel::convolution_block_rows(w);
-        for (index_t first = 0; first < w.out_h; first += rows)
-        {
-            const kernel::window part = kernel::convolution_block(w, first, rows);
-            kernel::im2col(part, x, patches);
-            body(part,
-                view<const value_type, 2>(
-                    patches, {part.columns(), part.rows()}, {1, part.columns()}),
-                first * w.out_w, space);
         }
     }
 
@@ -622,7 +579,7 @@ private:
         {
             std::fill_n(dx, p.image, value_type(0));
         }
-        for_each_block(p, x, space,
+        detail::for_each_block(p.window, x, space,
             [&](const kernel::window& part, view<const value_type, 2> patches, index_t position,
                 scratch rest)
             {

@@ -2,7 +2,9 @@
 /// Quantized networks: int8 matrices as weight storage, and `quantize::convert(net)`.
 #pragma once
 
+#include <structopt/kernel/convolution_s8.hpp>
 #include <structopt/kernel/spmm_csr_s8.hpp>
+#include <structopt/nn/convolve.hpp>
 #include <structopt/nn/transform.hpp>
 #include <structopt/quantize/int8_matrix.hpp>
 
@@ -120,6 +122,21 @@ struct storage_traits<quantize::int8_matrix>
             {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias}, space.data());
     }
 
+    static constexpr bool takes_groups = true;
+
+    static std::size_t convolve_bytes(
+        const storage&, const kernel::window& w, index_t groups) noexcept
+    {
+        return kernel::convolution_s8_bytes<>(w, groups);
+    }
+
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
+        const float* x, const float* bias, float* y, scratch space) noexcept
+    {
+        kernel::convolution_s8<>(images, w, groups, s.rows() / groups, x, s.panels(),
+            {.w_scale = s.scales().data(), .bias = bias}, y, space.data());
+    }
+
     template <class Sink>
     static void save(const storage& s, Sink& sink)
     {
@@ -213,6 +230,64 @@ struct storage_traits<quantize::sparse_int8<Index>>
             {y.data(), y.stride(0), y.stride(1)}, space.data());
     }
 
+    static constexpr bool takes_groups = true;
+
+    static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
+    {
+        const index_t positions = detail::patch_positions(w);
+        return scratch_size<std::uint8_t>(kernel::code_frame(w).bytes()) +
+               scratch_size<index_t>(w.rows()) + scratch_size<std::int8_t>(w.rows() * positions) +
+               kernel::spmm_csr_s8_scratch_bytes<>(positions, w.rows());
+    }
+
+    /// Codes of the patches of blocks of output rows, taken from the image that was quantized once.
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
+        const float* x, const float* bias, float* y, scratch space) noexcept
+    {
+        const kernel::code_frame f(w);
+        const index_t depth = w.rows();
+        const index_t pixels = w.channels * w.height * w.width;
+        const index_t out = rows(s) / groups;
+        const index_t most = detail::patch_positions(w);
+        auto* const codes = space.take<std::uint8_t>(f.bytes());
+        auto* const taps = space.take<index_t>(depth);
+        auto* const patches = space.take<std::int8_t>(depth * most);
+        f.list_taps(taps);
+        for (index_t i = 0; i < images; ++i)
+        {
+            float scale;
+            const float* const image = x + i * groups * pixels;
+            const float factor =
+                kernel::detail::code_scale<simd::default_arch>(groups * pixels, image, scale);
+            for (index_t g = 0; g < groups; ++g)
+            {
+                kernel::quantize_image<>(f, image + g * pixels, factor, 0, codes);
+                const kernel::dequantize e{.x_scale = &scale,
+                    .w_scale = s.scales().data() + g * out,
+                    .bias = bias == nullptr ? nullptr : bias + g * out,
+                    .one_x_scale = true};
+                float* const to = y + (i * groups + g) * out * w.columns();
+                for (index_t first = 0; first < w.columns(); first += most)
+                {
+                    const index_t n = w.columns() - first < most ? w.columns() - first : most;
+                    for (index_t p = 0; p < n; ++p)
+                    {
+                        const index_t row = (first + p) / f.of.out_w;
+                        const std::uint8_t* const from =
+                            codes + row * f.pitch + (first + p) % f.of.out_w;
+                        for (index_t k = 0; k < depth; ++k)
+                        {
+                            patches[p * depth + k] = static_cast<std::int8_t>(from[taps[k]]);
+                        }
+                    }
+                    kernel::spmm_csr_s8(n, out, depth, s.codes().values().data(),
+                        s.codes().indices().data(), s.codes().offsets().data() + g * out, patches,
+                        depth, e, {to + first, 1, w.columns()}, space.data());
+                }
+            }
+        }
+    }
+
     template <class Sink>
     static void save(const storage& s, Sink& sink)
     {
@@ -242,8 +317,7 @@ namespace quantize
 {
 
 /// The network with every weight in int8, one scale per output, multiplied in integers; biases and
-/// activations between layers stay float. Throws `argument_error` for a weight that is not finite,
-/// and for convolutions with groups.
+/// activations between layers stay float. Throws `argument_error` for a weight that is not finite.
 ///
 /// `quantize::convert<quantize::sparse_int8<std::uint8_t>>(net)` leaves out what was pruned.
 template <class Format = int8_matrix, class Network>

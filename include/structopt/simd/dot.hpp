@@ -4,6 +4,9 @@
 /// A lane of weights holds four consecutive k of one column; the four activations of one row are
 /// the same in every lane. `dot<Arch, Kind>` says how activations are stored for the kernel
 /// (`prepare`), and adds four products to each lane, exactly (modulo 2^32).
+///
+/// Turned, a lane holds four activations of one position (int8 codes, `offset` added), and the four
+/// weights of one output are the same in every lane: `load`, `spread` and `add_turned`.
 #pragma once
 
 #include <structopt/simd/target.hpp>
@@ -142,6 +145,17 @@ struct dot<Arch, dot_kind::scalar>
         }
         return accumulator::load_aligned(value);
     }
+    static activations spread(const std::int8_t* four) noexcept
+    {
+        activations w;
+        std::memcpy(w.value, four, 4);
+        return w;
+    }
+    static accumulator add_turned(
+        const accumulator& sum, const weights& x, const activations& w) noexcept
+    {
+        return add(sum, x, w);
+    }
 };
 
 #if defined(__SSE2__) || defined(_M_X64)
@@ -205,6 +219,17 @@ struct dot<Arch, dot_kind::pairs>
         const accumulator& sum, const weights& w, const activations& x) noexcept
     {
         return sum + accumulator(multiply(w.even, x.even)) + accumulator(multiply(w.odd, x.odd));
+    }
+    static STRUCTOPT_ALWAYS_INLINE activations spread(const std::int8_t* four) noexcept
+    {
+        std::uint32_t pairs[2];
+        prepare(four, pairs);
+        return broadcast(pairs);
+    }
+    static STRUCTOPT_ALWAYS_INLINE accumulator add_turned(
+        const accumulator& sum, const weights& x, const activations& w) noexcept
+    {
+        return add(sum, x, w);
     }
 
 private:
@@ -286,6 +311,17 @@ struct dot<Arch, dot_kind::vnni>
 #endif
         }
     }
+    static STRUCTOPT_ALWAYS_INLINE activations spread(const std::int8_t* four) noexcept
+    {
+        std::int32_t word;
+        std::memcpy(&word, four, 4);
+        return accumulator(word);
+    }
+    static STRUCTOPT_ALWAYS_INLINE accumulator add_turned(
+        const accumulator& sum, const weights& x, const activations& w) noexcept
+    {
+        return add(sum, w, x);
+    }
 };
 
 #endif
@@ -319,6 +355,17 @@ struct dot<Arch, dot_kind::neon>
         const accumulator& sum, const weights& w, const activations& x) noexcept
     {
         return accumulator(vdotq_s32(sum, w, x));
+    }
+    static STRUCTOPT_ALWAYS_INLINE activations spread(const std::int8_t* four) noexcept
+    {
+        std::uint32_t word;
+        std::memcpy(&word, four, 4);
+        return vreinterpretq_s8_u32(vdupq_n_u32(word));
+    }
+    static STRUCTOPT_ALWAYS_INLINE accumulator add_turned(
+        const accumulator& sum, const weights& x, const activations& w) noexcept
+    {
+        return add(sum, x, w);
     }
 };
 

@@ -1,5 +1,5 @@
 /// @file
-/// Reading some neighbouring elements in the middle of a register.
+/// Reading and writing some neighbouring elements in the middle of a register.
 #pragma once
 
 #include <structopt/simd/tail.hpp>
@@ -23,6 +23,9 @@ public:
 
     /// Reads element i from from[i] for the elements of the part alone; the others are 0.
     batch<T, Arch> load(const T* from) const noexcept;
+
+    /// Writes element i to to[i] for the elements of the part alone.
+    void store(T* to, const batch<T, Arch>& x) const noexcept;
 
 private:
 #if defined(__AVX512F__)
@@ -66,6 +69,30 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> part<T, Arch>::load(const T* from) const 
             buffer[i] = from[i];
         }
         return batch<T, Arch>::load_aligned(buffer);
+    }
+}
+
+template <class T, class Arch>
+STRUCTOPT_ALWAYS_INLINE void part<T, Arch>::store(T* to, const batch<T, Arch>& x) const noexcept
+{
+#if defined(__AVX512F__)
+    if constexpr (register_bytes<Arch> == 64 && std::is_same_v<T, float>)
+    {
+        _mm512_mask_storeu_ps(to, m_mask, x);
+    }
+    else if constexpr (register_bytes<Arch> == 64 && std::is_same_v<T, double>)
+    {
+        _mm512_mask_storeu_pd(to, m_mask, x);
+    }
+    else
+#endif
+    {
+        alignas(64) T buffer[static_cast<std::size_t>(width<T, Arch>)];
+        x.store_aligned(buffer);
+        for (index_t i = m_first; i < m_last; ++i)
+        {
+            to[i] = buffer[i];
+        }
     }
 }
 

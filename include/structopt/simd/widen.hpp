@@ -47,25 +47,71 @@ STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> load_widened(
     }
 }
 
-/// Writes the low byte of the first `count` lanes; values must lie in [-128, 127].
+/// Writes the low byte of every lane; values must lie in [-128, 127].
 template <class Arch>
 STRUCTOPT_ALWAYS_INLINE void store_narrow(
-    std::int8_t* to, const batch<std::int32_t, Arch>& x, index_t count) noexcept
+    std::int8_t* to, const batch<std::int32_t, Arch>& x) noexcept
 {
 #if defined(__AVX512F__)
     if constexpr (register_bytes<Arch> == 64)
     {
-        _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1u), x);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+            _mm512_maskz_cvtepi32_epi8(static_cast<__mmask16>(-1), x));
+    }
+    else
+#endif
+#if defined(__AVX2__)
+        if constexpr (register_bytes<Arch> == 32)
+    {
+        const __m256i all = x;
+        const __m128i pairs =
+            _mm_packs_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(pairs, pairs));
+    }
+    else
+#endif
+#if defined(__SSE2__) || defined(_M_X64)
+        if constexpr (register_bytes<Arch> == 16)
+    {
+        const __m128i pairs = _mm_packs_epi32(x, x);
+        const int word = _mm_cvtsi128_si32(_mm_packs_epi16(pairs, pairs));
+        std::memcpy(to, &word, sizeof word);
     }
     else
 #endif
     {
         alignas(64) std::int32_t buffer[static_cast<std::size_t>(width<std::int32_t, Arch>)];
         x.store_aligned(buffer);
-        for (index_t i = 0; i < count; ++i)
+        for (index_t i = 0; i < width<std::int32_t, Arch>; ++i)
         {
             to[i] = static_cast<std::int8_t>(buffer[i]);
         }
+    }
+}
+
+/// Writes the low byte of the first `count` lanes; values must lie in [-128, 127].
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE void store_narrow(
+    std::int8_t* to, const batch<std::int32_t, Arch>& x, index_t count) noexcept
+{
+    constexpr index_t lanes = width<std::int32_t, Arch>;
+    if (count == lanes)
+    {
+        simd::store_narrow(to, x);
+        return;
+    }
+#if defined(__AVX512F__)
+    if constexpr (register_bytes<Arch> == 64)
+    {
+        _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1u), x);
+        return;
+    }
+#endif
+    std::int8_t buffer[static_cast<std::size_t>(lanes)];
+    simd::store_narrow(buffer, x);
+    for (index_t i = 0; i < count; ++i)
+    {
+        to[i] = buffer[i];
     }
 }
 

@@ -1,0 +1,517 @@
+/// @file
+/// Convolution of one image in integers: the image is quantized once, with one scale.
+///
+/// Registers hold positions, weights are broadcast: results are written where they belong, and the
+/// weights are the same packed matrix that `gemm_s8` multiplies by. Sums are exact, every instruction
+/// set gives the same bits.
+#pragma once
+
+#include <structopt/kernel/gemm_s8.hpp>
+#include <structopt/kernel/image_s8.hpp>
+#include <structopt/simd/interleave.hpp>
+#include <structopt/simd/part.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+/// Bytes of scratch of `convolution_s8`. Any alignment will do.
+template <class Arch = simd::default_arch>
+std::size_t convolution_s8_bytes(const window& g, index_t groups) noexcept;
+
+/// y[images, groups * out, g.columns()] = the convolution of x[images, groups * g.channels, height,
+/// width] with weights [groups * out, g.rows()], packed by `pack_s8`.
+///
+/// `g` is the window of one group, `out` its number of outputs. An image is quantized as
+/// `quantize_rows` would quantize it as a single row; sums become floats as `dequantize` says, with
+/// that scale for `x_scale`: what `e` has there is not read.
+template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
+void convolution_s8(index_t images, const window& g, index_t groups, index_t out, const float* x,
+    const std::byte* packed, const dequantize& e, float* y, std::byte* scratch) noexcept;
+
+// ---------------------------------------------------------------------------------------------
+
+namespace detail
+{
+
+/// Positions of one tile: two registers.
+template <class Arch>
+inline constexpr index_t conv_s8_tile_width = 2 * simd::width<std::int32_t, Arch>;
+
+/// Positions whose patches are gathered at once: whole tiles.
+template <class Arch>
+inline constexpr index_t conv_s8_chunk =
+    simd::interleave_width<Arch> > conv_s8_tile_width<Arch> ? simd::interleave_width<Arch>
+                                                            : conv_s8_tile_width<Arch>;
+
+/// Most outputs of one tile.
+template <class Arch, simd::dot_kind Kind>
+inline constexpr index_t conv_s8_rows = Kind == simd::dot_kind::scalar
+                                            ? 2
+                                            : (simd::register_count<Arch> >= 32 ? 14 : 6) -
+                                                  (simd::dot<Arch, Kind>::weight_registers > 1 ? 2
+                                                                                               : 0);
+
+/// Neighbouring lanes of a register that belong to one row of outputs.
+template <class Arch>
+struct lane_run
+{
+    simd::part<float, Arch> lanes;
+    index_t to = 0; ///< where lane 0 would go; may lie before the image
+};
+
+/// Which lanes of which register of positions go where.
+template <class Arch>
+struct lane_runs
+{
+    lane_run<Arch>* runs = nullptr;
+    index_t* first = nullptr; ///< of each register, and one more
+
+    static constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+
+    /// Registers of whole tiles, and another tile.
+    static constexpr index_t registers(const code_frame& f) noexcept
+    {
+        return (f.positions() + 2 * lanes - 1) / (2 * lanes) * 2 + 2;
+    }
+
+    /// A run starts with a register or with a row.
+    static constexpr index_t most(const code_frame& f) noexcept
+    {
+        return registers(f) + f.of.out_h;
+    }
+
+    void fill(const code_frame& f) const noexcept
+    {
+        index_t count = 0;
+        index_t row = 0;
+        index_t column = 0;
+        for (index_t v = 0; v < registers(f); ++v)
+        {
+            first[v] = count;
+            for (index_t lane = 0; lane < lanes && row < f.of.out_h;)
+            {
+                const index_t room = lanes - lane;
+                if (column < f.of.out_w)
+                {
+                    const index_t n = f.of.out_w - column < room ? f.of.out_w - column : room;
+                    runs[count].lanes = simd::part<float, Arch>(lane, lane + n);
+                    runs[count].to = row * f.of.out_w + column - lane;
+                    ++count;
+                }
+                const index_t step = f.pitch - column < room ? f.pitch - column : room;
+                lane += step;
+                column += step;
+                if (column == f.pitch)
+                {
+                    column = 0;
+                    ++row;
+                }
+            }
+        }
+        first[registers(f)] = count;
+    }
+
+    /// Writes register v of positions to the image at `to`.
+    STRUCTOPT_ALWAYS_INLINE void store(
+        float* to, index_t v, const simd::batch<float, Arch>& x) const noexcept
+    {
+        for (index_t i = first[v]; i < first[v + 1]; ++i)
+        {
+            runs[i].lanes.store(to + runs[i].to, x);
+        }
+    }
+};
+
+/// One tile: `Rows` outputs at two registers of positions.
+struct conv_s8_arguments
+{
+    index_t groups;
+    const std::uint32_t* x;
+    const std::int8_t* w;
+    const std::int32_t* corrections;
+    const float* w_scale;
+    const float* bias;
+    float x_scale;
+    activation act;
+    float* y;
+    index_t y_row;
+};
+
+/// Sums to floats, as `dequantize` says, for output `row` of the tile.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE simd::batch<float, Arch> conv_s8_finish(
+    const simd::batch<std::int32_t, Arch>& sum, const conv_s8_arguments& t, index_t row) noexcept
+{
+    using real = simd::batch<float, Arch>;
+    const real scale = simd::rounded(real(t.x_scale) * real(t.w_scale[row]));
+    real value = simd::rounded(simd::to_float(sum) * scale);
+    if (t.bias != nullptr)
+    {
+        value = simd::rounded(value + real(t.bias[row]));
+    }
+    return t.act == activation::relu ? simd::relu(value) : value;
+}
+
+template <class Arch, simd::dot_kind Kind, index_t Rows>
+void conv_s8_tile(
+    const conv_s8_arguments& t, const lane_runs<Arch>& runs, index_t position) noexcept
+{
+    using dot = simd::dot<Arch, Kind>;
+    using integer = simd::batch<std::int32_t, Arch>;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    // The panel of the packed matrix has as many columns as the tile has positions.
+    constexpr index_t step = 4 * conv_s8_tile_width<Arch>;
+    integer sum[Rows][2];
+    STRUCTOPT_UNROLL
+    for (index_t i = 0; i < Rows; ++i)
+    {
+        const integer start(dot::offset == 0 ? std::int32_t{0} : t.corrections[i]);
+        sum[i][0] = start;
+        sum[i][1] = start;
+    }
+    const auto* x = reinterpret_cast<const std::int8_t*>(t.x);
+    const std::int8_t* w = t.w;
+    for (index_t k = 0; k < t.groups; ++k)
+    {
+        const typename dot::weights left[2] = {dot::load(x), dot::load(x + 4 * lanes)};
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            const typename dot::activations right = dot::spread(w + 4 * i);
+            sum[i][0] = dot::add_turned(sum[i][0], left[0], right);
+            sum[i][1] = dot::add_turned(sum[i][1], left[1], right);
+        }
+        x += 8 * lanes;
+        w += step;
+    }
+    STRUCTOPT_UNROLL
+    for (index_t i = 0; i < Rows; ++i)
+    {
+        STRUCTOPT_UNROLL
+        for (index_t v = 0; v < 2; ++v)
+        {
+            runs.store(t.y + i * t.y_row, position / lanes + v,
+                detail::conv_s8_finish<Arch>(sum[i][v], t, i));
+        }
+    }
+}
+
+template <class Arch>
+using conv_s8_function = void (*)(
+    const conv_s8_arguments&, const lane_runs<Arch>&, index_t position) noexcept;
+
+template <class Arch, simd::dot_kind Kind, index_t... Rows>
+conv_s8_function<Arch> pick_conv_s8(index_t rows, std::integer_sequence<index_t, Rows...>) noexcept
+{
+    static constexpr conv_s8_function<Arch> tiles[] = {&conv_s8_tile<Arch, Kind, Rows + 1>...};
+    return tiles[rows - 1];
+}
+
+constexpr bool conv_s8_depthwise(const window& g, index_t groups) noexcept
+{
+    return groups > 1 && g.channels == 1;
+}
+
+/// Kernel columns in words of four.
+constexpr index_t conv_s8_quads(const window& g) noexcept
+{
+    return (g.kernel_w + 3) / 4;
+}
+
+/// Words of one plane of a depthwise convolution, read four registers at a time.
+template <class Arch>
+constexpr index_t conv_s8_plane_words(const code_frame& f) noexcept
+{
+    constexpr index_t four = 2 * conv_s8_tile_width<Arch>;
+    return (f.plane() + four - 1) / four * four + four;
+}
+
+template <class Arch>
+constexpr index_t conv_s8_words(const code_frame& f, index_t groups) noexcept
+{
+    if (detail::conv_s8_depthwise(f.of, groups))
+    {
+        const index_t weights = f.of.kernel_h * detail::conv_s8_quads(f.of);
+        return f.phases_h * detail::conv_s8_quads(f.of) * detail::conv_s8_plane_words<Arch>(f) +
+               weights;
+    }
+    return (f.of.rows() + 3) / 4 * conv_s8_chunk<Arch>;
+}
+
+/// What a convolution keeps in scratch.
+template <class Arch>
+struct conv_s8_space
+{
+    std::uint32_t* words = nullptr;
+    index_t* taps = nullptr;
+    lane_runs<Arch> runs;
+    std::uint8_t* codes = nullptr;
+
+    conv_s8_space(const code_frame& f, index_t groups, std::byte* scratch) noexcept
+    {
+        const auto address = reinterpret_cast<std::uintptr_t>(scratch);
+        scratch += (64 - address % 64) % 64;
+        words = take<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups), scratch);
+        taps = take<index_t>(f.of.rows(), scratch);
+        runs.runs = take<lane_run<Arch>>(lane_runs<Arch>::most(f), scratch);
+        runs.first = take<index_t>(lane_runs<Arch>::registers(f) + 1, scratch);
+        codes = reinterpret_cast<std::uint8_t*>(scratch);
+    }
+
+    static std::size_t bytes(const code_frame& f, index_t groups) noexcept
+    {
+        return 64 + rounded<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups)) +
+               rounded<index_t>(f.of.rows()) + rounded<lane_run<Arch>>(lane_runs<Arch>::most(f)) +
+               rounded<index_t>(lane_runs<Arch>::registers(f) + 1) +
+               static_cast<std::size_t>(f.bytes());
+    }
+
+private:
+    template <class T>
+    static constexpr std::size_t rounded(index_t n) noexcept
+    {
+        return (static_cast<std::size_t>(n) * sizeof(T) + 63) / 64 * 64;
+    }
+
+    template <class T>
+    static T* take(index_t n, std::byte*& scratch) noexcept
+    {
+        T* const taken = reinterpret_cast<T*>(scratch);
+        scratch += rounded<T>(n);
+        return taken;
+    }
+};
+
+/// The words of one group of four taps at the positions of one chunk, stored `apart` words apart for
+/// each tile.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE void gather_words(
+    const std::uint8_t* codes, const index_t (&taps)[4], index_t apart, std::uint32_t* to) noexcept
+{
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    constexpr index_t registers = simd::interleave_registers<Arch>;
+    for (index_t at = 0; at < conv_s8_chunk<Arch>; at += simd::interleave_width<Arch>)
+    {
+        simd::batch<std::int32_t, Arch> words[static_cast<std::size_t>(registers)];
+        const std::uint8_t* const from = codes + at;
+        simd::interleave<Arch>(
+            from + taps[0], from + taps[1], from + taps[2], from + taps[3], words);
+        STRUCTOPT_UNROLL
+        for (index_t v = 0; v < registers; ++v)
+        {
+            const index_t place = at / lanes + v;
+            simd::store(reinterpret_cast<std::int32_t*>(to) + place / 2 * apart + place % 2 * lanes,
+                words[v]);
+        }
+    }
+}
+
+/// One group of channels whose codes are there.
+template <class Arch, simd::dot_kind Kind>
+void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const std::byte* packed,
+    const std::int32_t* corrections, const conv_s8_space<Arch>& space, conv_s8_arguments t) noexcept
+{
+    constexpr index_t width = conv_s8_tile_width<Arch>;
+    constexpr index_t most = conv_s8_rows<Arch, Kind>;
+    const index_t depth = f.of.rows();
+    const index_t groups = (depth + 3) / 4;
+    const index_t n = f.positions();
+    const auto* const weights = reinterpret_cast<const std::int8_t*>(packed);
+    float* const y = t.y;
+    const float* const w_scale = t.w_scale;
+    const float* const bias = t.bias;
+    t.groups = groups;
+    for (index_t at = 0; at < n; at += conv_s8_chunk<Arch>)
+    {
+        for (index_t k = 0; k < groups; ++k)
+        {
+            index_t taps[4];
+            for (index_t j = 0; j < 4; ++j)
+            {
+                // Past the last one any code will do: its weight is zero.
+                const index_t tap = 4 * k + j;
+                taps[j] = space.taps[tap < depth ? tap : depth - 1];
+            }
+            detail::gather_words<Arch>(
+                space.codes + at, taps, groups * width, space.words + k * width);
+        }
+        for (index_t p = at; p < n && p < at + conv_s8_chunk<Arch>; p += width)
+        {
+            t.x = space.words + (p - at) * groups;
+            for (index_t o = first_out; o < first_out + out;)
+            {
+                // The rest of the panel or of the group, in tiles of nearly equal height.
+                const index_t in_panel = width - o % width;
+                const index_t left =
+                    first_out + out - o < in_panel ? first_out + out - o : in_panel;
+                const index_t tiles = (left + most - 1) / most;
+                const index_t rows = (left + tiles - 1) / tiles;
+                t.w = weights + o / width * width * 4 * groups + o % width * 4;
+                t.corrections = corrections + o;
+                t.w_scale = w_scale + o;
+                t.bias = bias == nullptr ? nullptr : bias + o;
+                t.y = y + o * t.y_row;
+                detail::pick_conv_s8<Arch, Kind>(rows, std::make_integer_sequence<index_t, most>{})(
+                    t, space.runs, p);
+                o += rows;
+            }
+        }
+    }
+}
+
+/// Sums of one output of a depthwise convolution at `Vectors` registers of positions.
+template <class Arch, simd::dot_kind Kind, index_t Vectors>
+STRUCTOPT_ALWAYS_INLINE void depthwise_s8_sums(const code_frame& f, const std::uint32_t* words,
+    index_t plane_words, const std::uint32_t* weights, std::int32_t start,
+    simd::batch<std::int32_t, Arch> (&sum)[static_cast<std::size_t>(Vectors)]) noexcept
+{
+    using dot = simd::dot<Arch, Kind>;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    const index_t quads = detail::conv_s8_quads(f.of);
+    STRUCTOPT_UNROLL
+    for (index_t v = 0; v < Vectors; ++v)
+    {
+        sum[v] = simd::batch<std::int32_t, Arch>(start);
+    }
+    for (index_t i = 0; i < f.of.kernel_h; ++i)
+    {
+        const index_t y = i * f.of.dilation_h;
+        const std::uint32_t* const row =
+            words + y % f.of.stride_h * quads * plane_words + y / f.of.stride_h * f.pitch;
+        for (index_t q = 0; q < quads; ++q)
+        {
+            const auto* const from = reinterpret_cast<const std::int8_t*>(row + q * plane_words);
+            const auto w =
+                dot::spread(reinterpret_cast<const std::int8_t*>(weights + i * quads + q));
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < Vectors; ++v)
+            {
+                sum[v] = dot::add_turned(sum[v], dot::load(from + 4 * lanes * v), w);
+            }
+        }
+    }
+}
+
+/// One channel on its own: words of four neighbouring columns, made once for all kernel rows.
+template <class Arch, simd::dot_kind Kind>
+void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const std::byte* packed,
+    const std::int32_t* corrections, const conv_s8_space<Arch>& space, conv_s8_arguments t) noexcept
+{
+    using dot = simd::dot<Arch, Kind>;
+    constexpr index_t width = conv_s8_tile_width<Arch>;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    const index_t quads = detail::conv_s8_quads(f.of);
+    const index_t plane_words = detail::conv_s8_plane_words<Arch>(f);
+    const index_t groups = (f.of.rows() + 3) / 4;
+    for (index_t r = 0; r < f.phases_h; ++r)
+    {
+        for (index_t q = 0; q < quads; ++q)
+        {
+            index_t taps[4];
+            for (index_t j = 0; j < 4; ++j)
+            {
+                const index_t column = 4 * q + j;
+                const index_t x =
+                    (column < f.of.kernel_w ? column : f.of.kernel_w - 1) * f.of.dilation_w;
+                taps[j] = (r * f.phases_w + x % f.of.stride_w) * f.plane() + x / f.of.stride_w;
+            }
+            std::uint32_t* const to = space.words + (r * quads + q) * plane_words;
+            for (index_t at = 0; at < f.plane(); at += conv_s8_chunk<Arch>)
+            {
+                detail::gather_words<Arch>(space.codes + at, taps, width, to + at);
+            }
+        }
+    }
+    std::uint32_t* const weights = space.words + f.phases_h * quads * plane_words;
+    for (index_t o = first_out; o < first_out + out; ++o)
+    {
+        const auto* const column = reinterpret_cast<const std::int8_t*>(packed) +
+                                   o / width * width * 4 * groups + o % width * 4;
+        for (index_t i = 0; i < f.of.kernel_h; ++i)
+        {
+            for (index_t q = 0; q < quads; ++q)
+            {
+                std::int8_t four[4] = {};
+                for (index_t j = 0; j < 4 && 4 * q + j < f.of.kernel_w; ++j)
+                {
+                    const index_t k = i * f.of.kernel_w + 4 * q + j;
+                    four[j] = column[k / 4 * 4 * width + k % 4];
+                }
+                std::memcpy(weights + i * quads + q, four, 4);
+            }
+        }
+        const std::int32_t start = dot::offset == 0 ? 0 : corrections[o];
+        const index_t n = f.positions();
+        for (index_t p = 0; p < n; p += 2 * width)
+        {
+            simd::batch<std::int32_t, Arch> sum[4];
+            detail::depthwise_s8_sums<Arch, Kind, 4>(
+                f, space.words + p, plane_words, weights, start, sum);
+            for (index_t v = 0; v < 4 && p + v * lanes < n; ++v)
+            {
+                space.runs.store(
+                    t.y + o * t.y_row, p / lanes + v, detail::conv_s8_finish<Arch>(sum[v], t, o));
+            }
+        }
+    }
+}
+
+} // namespace detail
+
+template <class Arch>
+std::size_t convolution_s8_bytes(const window& g, index_t groups) noexcept
+{
+    const code_frame f(g);
+    return detail::conv_s8_space<Arch>::bytes(f, groups);
+}
+
+template <class Arch, simd::dot_kind Kind>
+void convolution_s8(index_t images, const window& g, index_t groups, index_t out, const float* x,
+    const std::byte* packed, const dequantize& e, float* y, std::byte* scratch) noexcept
+{
+    using dot = simd::dot<Arch, Kind>;
+    constexpr index_t panel = detail::conv_s8_tile_width<Arch>;
+    const code_frame f(g);
+    const detail::conv_s8_space<Arch> space(f, groups, scratch);
+    const index_t pixels = g.channels * g.height * g.width;
+    const index_t depth = (g.rows() + 3) / 4 * 4;
+    const index_t columns = (groups * out + panel - 1) / panel * panel;
+    const auto* const corrections = reinterpret_cast<const std::int32_t*>(packed + columns * depth);
+    const bool depthwise = detail::conv_s8_depthwise(g, groups);
+    space.runs.fill(f);
+    f.list_taps(space.taps);
+
+    detail::conv_s8_arguments t{};
+    t.w_scale = e.w_scale;
+    t.bias = e.bias;
+    t.act = e.act;
+    t.y_row = g.columns();
+    for (index_t i = 0; i < images; ++i)
+    {
+        const float* const image = x + i * groups * pixels;
+        t.y = y + i * groups * out * g.columns();
+        const float factor = detail::code_scale<Arch>(groups * pixels, image, t.x_scale);
+        for (index_t group = 0; group < groups; ++group)
+        {
+            quantize_image<Arch>(f, image + group * pixels, factor, dot::offset, space.codes);
+            if (depthwise)
+            {
+                detail::conv_s8_channel<Arch, Kind>(
+                    f, group * out, out, packed, corrections, space, t);
+            }
+            else
+            {
+                detail::conv_s8_group<Arch, Kind>(
+                    f, group * out, out, packed, corrections, space, t);
+            }
+        }
+    }
+}
+
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE

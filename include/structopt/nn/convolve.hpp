@@ -1,0 +1,139 @@
+/// @file
+/// Convolution by a weight of any format: by the format's own way where it has one, else as products
+/// with patches.
+///
+/// A format that convolves by itself has in `storage_traits<S>`, beside what nn/storage.hpp lists,
+///
+/// | `convolve_bytes(s, window, groups)` | scratch of `convolve` |
+/// | `convolve(s, images, window, groups, x, bias, y, scratch)` | y[images, rows, positions] from x[images, channels, height, width], `noexcept`, no allocation |
+/// | `takes_groups` | `static constexpr bool`: whether `groups` may be more than 1 |
+///
+/// `window` is that of one group, W is [rows, window.rows()], and group g holds as many rows of W as
+/// any other.
+#pragma once
+
+#include <structopt/kernel/convolution.hpp>
+#include <structopt/nn/storage.hpp>
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace nn
+{
+
+/// A format that convolves by itself.
+template <class S>
+concept convolving_storage = weight_storage<S> && requires(const S& s, index_t n,
+    const kernel::window& window, const typename storage_traits<S>::value_type* x,
+    typename storage_traits<S>::value_type* y, scratch space)
+{
+    {
+        storage_traits<S>::convolve_bytes(s, window, n)
+        } -> std::same_as<std::size_t>;
+    {
+        storage_traits<S>::convolve(s, n, window, n, x, x, y, space)
+    }
+    noexcept;
+};
+
+/// Whether a convolution with such a weight may have groups.
+template <class S>
+struct takes_groups : std::false_type
+{
+};
+
+template <class S>
+    requires requires
+    {
+        storage_traits<S>::takes_groups;
+    }
+struct takes_groups<S> : std::bool_constant<storage_traits<S>::takes_groups>
+{
+};
+
+namespace detail
+{
+
+/// Positions of one block of patches.
+inline index_t patch_positions(const kernel::window& w) noexcept
+{
+    return (w.trivial() ? w.out_h : kernel::convolution_block_rows(w)) * w.out_w;
+}
+
+/// Bytes of the patches of one block.
+template <class T>
+std::size_t patch_bytes(const kernel::window& w) noexcept
+{
+    return w.trivial() ? 0 : scratch_size<T>(w.rows() * detail::patch_positions(w));
+}
+
+/// Calls `body(block's window, patches [positions, depth], first position, scratch left)`.
+template <class T, class Body>
+void for_each_block(const kernel::window& w, const T* x, scratch space, const Body& body) noexcept
+{
+    if (w.trivial())
+    {
+        body(w, view<const T, 2>(x, {w.columns(), w.rows()}, {1, w.columns()}), 0, space);
+        return;
+    }
+    T* const patches = space.template take<T>(w.rows() * detail::patch_positions(w));
+    const index_t rows = kernel::convolution_block_rows(w);
+    for (index_t first = 0; first < w.out_h; first += rows)
+    {
+        const kernel::window part = kernel::convolution_block(w, first, rows);
+        kernel::im2col(part, x, patches);
+        body(part, view<const T, 2>(patches, {part.columns(), part.rows()}, {1, part.columns()}),
+            first * w.out_w, space);
+    }
+}
+
+/// Bytes of scratch of `convolve`.
+template <weight_storage S>
+std::size_t convolve_bytes(const S& s, const kernel::window& w, index_t groups) noexcept
+{
+    using traits = storage_traits<S>;
+    if constexpr (convolving_storage<S>)
+    {
+        return scratch_size<std::byte>(static_cast<index_t>(traits::convolve_bytes(s, w, groups)));
+    }
+    else
+    {
+        return detail::patch_bytes<typename traits::value_type>(w) +
+               scratch_size<std::byte>(
+                   static_cast<index_t>(traits::scratch_bytes(s, detail::patch_positions(w))));
+    }
+}
+
+/// y[images, rows, positions] = the convolution of x[images, groups * channels, height, width].
+template <weight_storage S>
+void convolve(const S& s, index_t images, const kernel::window& w, index_t groups,
+    const typename storage_traits<S>::value_type* x,
+    const typename storage_traits<S>::value_type* bias, typename storage_traits<S>::value_type* y,
+    scratch space) noexcept
+{
+    using traits = storage_traits<S>;
+    using T = typename traits::value_type;
+    if constexpr (convolving_storage<S>)
+    {
+        traits::convolve(s, images, w, groups, x, bias, y, space);
+    }
+    else
+    {
+        STRUCTOPT_ASSERT(groups == 1);
+        const index_t rows = traits::rows(s);
+        const index_t positions = w.columns();
+        for (index_t i = 0; i < images; ++i)
+        {
+            T* const to = y + i * rows * positions;
+            detail::for_each_block(w, x + i * w.channels * w.height * w.width, space,
+                [&](const kernel::window&, view<const T, 2> patches, index_t first, scratch rest)
+                {
+                    traits::product(s, patches, bias,
+                        view<T, 2>(to + first, {patches.shape(0), rows}, {1, positions}), rest);
+                });
+        }
+    }
+}
+
+} // namespace detail
+
+} // namespace nn
+STRUCTOPT_END_NAMESPACE
