@@ -209,7 +209,7 @@ TEST_CASE("safetensors_file: entries that are none")
     {
         return entry(R"({"dtype":)" + text + R"(,"shape":[2],"data_offsets":[0,8]})");
     };
-    for (const char* const bad : {"\"F31\"", "\"f32\"", "\"C64\"", "\"\"", "32", "[\"F32\"]", "{}"})
+    for (const char* const bad : {"\"F31\"", "\"f32\"", "\"C128\"", "\"\"", "32", "[\"F32\"]", "{}"})
     {
         check_parts(type(bad), {"a known dtype of tensor 'a'"});
     }
@@ -298,6 +298,25 @@ TEST_CASE("safetensors_file: the data is covered once and whole")
                                R"("b":{"dtype":"U8","shape":[0],"data_offsets":[2,2]}})",
                     4),
         {"the data of 'b'", "from 4", "got 2"});
+}
+
+TEST_CASE("safetensors_file: tensors of types without a C++ type do not bar the others")
+{
+    const auto bytes = with_header(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                                   R"("b":{"dtype":"F4","shape":[3,2],"data_offsets":[8,11]},)"
+                                   R"("c":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[11,14]},)"
+                                   R"("d":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[14,15]},)"
+                                   R"("e":{"dtype":"C64","shape":[1],"data_offsets":[15,23]}})",
+        23);
+    const io::safetensors_file file(bytes, "x");
+    CHECK(file.read<float, 1>("a").size() == 2);
+    CHECK(file.at("b").bytes.size() == 3);
+    CHECK(io::name_of(file.at("c").type) == "F6_E2M3");
+    CHECK_THROWS_AS((file.read<float, 2>("b")), format_error);
+    CHECK_THROWS_AS((file.read<double, 1>("e")), format_error);
+    CHECK(!header_refusal(R"({"b":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", 2).empty());
+    CHECK(!header_refusal(R"({"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[0,4]}})", 4)
+               .empty());
 }
 
 TEST_CASE("safetensors_file: BOOL is 0 or 1")

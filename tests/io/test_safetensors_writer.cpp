@@ -70,7 +70,7 @@ TEST_SUITE("smoke")
 TEST_CASE("safetensors: every dtype survives, aligned for borrowing")
 {
     io::safetensors_writer writer;
-    for (const auto& row : io::detail::dtype_table)
+    for (const auto& row : io::detail::element_types)
     {
         io::visit_dtype(row.type,
             [&]<class T>(std::type_identity<T>)
@@ -88,14 +88,14 @@ TEST_CASE("safetensors: every dtype survives, aligned for borrowing")
     const io::safetensors_file file(bytes, "bytes");
     CHECK(file.size() == 15);
     CHECK(file.entries()[0].offset % 8 == 0);
-    for (const auto& row : io::detail::dtype_table)
+    for (const auto& row : io::detail::element_types)
     {
         io::visit_dtype(row.type,
             [&]<class T>(std::type_identity<T>)
             {
                 const auto name = std::string("t.") + std::string(row.name);
                 CHECK(file.at(name).type == row.type);
-                CHECK(file.at(name).offset % row.bytes == 0);
+                CHECK(file.at(name).offset % io::bytes_of(row.type) == 0);
                 const auto x = file.read<T, 2>(name);
                 int wrong = 0;
                 for (int i = 0; i < 21; ++i)

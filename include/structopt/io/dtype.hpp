@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -34,7 +35,16 @@ enum class dtype : std::uint8_t
     f32,
     f64,
     i64,
-    u64
+    u64,
+    // Known by name and size, so that files that hold them among others can be read; there is no
+    // C++ type to read them as.
+    f4,
+    f6_e2m3,
+    f6_e3m2,
+    f8_e8m0,
+    f8_e4m3fnuz,
+    f8_e5m2fnuz,
+    c64
 };
 
 namespace detail
@@ -44,15 +54,21 @@ struct dtype_row
 {
     dtype type;
     std::string_view name;
-    std::size_t bytes;
+    int bits;
 };
 
-inline constexpr std::array<dtype_row, 15> dtype_table{
-    {{dtype::boolean, "BOOL", 1}, {dtype::u8, "U8", 1}, {dtype::i8, "I8", 1},
-        {dtype::f8_e5m2, "F8_E5M2", 1}, {dtype::f8_e4m3, "F8_E4M3", 1}, {dtype::i16, "I16", 2},
-        {dtype::u16, "U16", 2}, {dtype::f16, "F16", 2}, {dtype::bf16, "BF16", 2},
-        {dtype::i32, "I32", 4}, {dtype::u32, "U32", 4}, {dtype::f32, "F32", 4},
-        {dtype::f64, "F64", 8}, {dtype::i64, "I64", 8}, {dtype::u64, "U64", 8}}};
+inline constexpr std::array<dtype_row, 22> dtype_table{
+    {{dtype::boolean, "BOOL", 8}, {dtype::u8, "U8", 8}, {dtype::i8, "I8", 8},
+        {dtype::f8_e5m2, "F8_E5M2", 8}, {dtype::f8_e4m3, "F8_E4M3", 8}, {dtype::i16, "I16", 16},
+        {dtype::u16, "U16", 16}, {dtype::f16, "F16", 16}, {dtype::bf16, "BF16", 16},
+        {dtype::i32, "I32", 32}, {dtype::u32, "U32", 32}, {dtype::f32, "F32", 32},
+        {dtype::f64, "F64", 64}, {dtype::i64, "I64", 64}, {dtype::u64, "U64", 64},
+        {dtype::f4, "F4", 4}, {dtype::f6_e2m3, "F6_E2M3", 6}, {dtype::f6_e3m2, "F6_E3M2", 6},
+        {dtype::f8_e8m0, "F8_E8M0", 8}, {dtype::f8_e4m3fnuz, "F8_E4M3FNUZ", 8},
+        {dtype::f8_e5m2fnuz, "F8_E5M2FNUZ", 8}, {dtype::c64, "C64", 64}}};
+
+/// Those with a C++ type.
+inline constexpr std::span<const dtype_row> element_types{dtype_table.data(), 15};
 
 template <class T>
 inline constexpr bool is_small_float =
@@ -127,10 +143,29 @@ constexpr std::string_view name_of(dtype type) noexcept
     return detail::dtype_table[static_cast<std::size_t>(type)].name;
 }
 
-/// Bytes of one element.
+/// Bytes of one element, rounded up.
 constexpr std::size_t bytes_of(dtype type) noexcept
 {
-    return detail::dtype_table[static_cast<std::size_t>(type)].bytes;
+    return static_cast<std::size_t>(
+        (detail::dtype_table[static_cast<std::size_t>(type)].bits + 7) / 8);
+}
+
+/// Bytes of so many elements; nothing where they do not fill whole bytes.
+constexpr std::optional<std::uint64_t> bytes_of(dtype type, std::uint64_t count) noexcept
+{
+    const auto bits =
+        static_cast<std::uint64_t>(detail::dtype_table[static_cast<std::size_t>(type)].bits);
+    if (count % 8 * bits % 8 != 0)
+    {
+        return std::nullopt;
+    }
+    return count / 8 * bits + count % 8 * bits / 8;
+}
+
+/// Whether there is a C++ type for the elements.
+constexpr bool has_element_type(dtype type) noexcept
+{
+    return type <= dtype::u64;
 }
 
 /// The element type of that name, if there is one.
@@ -146,7 +181,7 @@ constexpr std::optional<dtype> dtype_named(std::string_view name) noexcept
     return std::nullopt;
 }
 
-/// Calls `function(std::type_identity<T>{})` with the C++ type of `type`.
+/// Calls `function(std::type_identity<T>{})` with the C++ type of `type`, which must have one.
 template <class Function>
 constexpr decltype(auto) visit_dtype(dtype type, Function&& function)
 {
@@ -221,11 +256,11 @@ constexpr bool readable_as() noexcept
 template <element To>
 constexpr bool readable_as(dtype from) noexcept
 {
-    return visit_dtype(from,
-        []<class From>(std::type_identity<From>)
-        {
-            return readable_as<To, From>();
-        });
+    return has_element_type(from) && visit_dtype(from,
+                                         []<class From>(std::type_identity<From>)
+                                         {
+                                             return readable_as<To, From>();
+                                         });
 }
 
 } // namespace io

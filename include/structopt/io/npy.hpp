@@ -196,9 +196,9 @@ private:
 
     static bool find_dtype(char kind, char bytes, dtype& type) noexcept
     {
-        for (const auto& row : dtype_table)
+        for (const auto& row : element_types)
         {
-            if (row.bytes == static_cast<std::size_t>(bytes - '0') && npy_kind(row.type) == kind)
+            if (row.bits == 8 * (bytes - '0') && npy_kind(row.type) == kind)
             {
                 type = row.type;
                 return true;

@@ -425,13 +425,16 @@ private:
         }
         const auto count = checked_count(e.shape, bytes_of(e.type));
         const std::uint64_t there = m_offset[1] - m_offset[0];
-        if (!count || static_cast<std::uint64_t>(*count) * bytes_of(e.type) != there)
+        const auto needed =
+            count ? bytes_of(e.type, static_cast<std::uint64_t>(*count)) : std::nullopt;
+        if (!needed || *needed != there)
         {
-            return fail(
-                "data_offsets" + this_tensor() + " of " +
-                    (count ? std::to_string(static_cast<std::uint64_t>(*count) * bytes_of(e.type))
-                           : std::string("more than 2^63")) +
-                    " bytes for " + std::string(name_of(e.type)) + " " + describe_extents(e.shape),
+            return fail("data_offsets" + this_tensor() + " of " +
+                            (needed     ? std::to_string(*needed)
+                                : count ? std::string("whole")
+                                        : std::string("more than 2^63")) +
+                            " bytes for " + std::string(name_of(e.type)) + " " +
+                            describe_extents(e.shape),
                 std::to_string(there) + " bytes " + offsets);
         }
         e.count = *count;
@@ -519,7 +522,7 @@ inline safetensors_header parse_safetensors(
                     " right here (no holes, no overlap): data_offsets from " + std::to_string(end),
                 std::to_string(e.offset));
         }
-        const std::uint64_t bytes = static_cast<std::uint64_t>(e.count) * bytes_of(e.type);
+        const std::uint64_t bytes = *bytes_of(e.type, static_cast<std::uint64_t>(e.count));
         end += bytes;
         e.offset += prefix + length;
         e.bytes = file.subspan(static_cast<std::size_t>(e.offset), static_cast<std::size_t>(bytes));

@@ -193,6 +193,10 @@ inline safetensors_writer::entry& safetensors_writer::insert(
         detail::raise<argument_error>(
             where, "a name of its own", name == "__metadata__" ? "a reserved one" : "a second one");
     }
+    if (!has_element_type(type))
+    {
+        detail::raise<argument_error>(where, "elements of a C++ type", std::string(name_of(type)));
+    }
     const auto count = detail::checked_count(extents, bytes_of(type));
     if (!count || extents.size() > 64)
     {
