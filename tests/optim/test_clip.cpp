@@ -78,6 +78,15 @@ TEST_CASE("large float gradients do not overflow the norm, and long ones are sum
     CHECK(optim::gradient_norm(many, infinity) == 7.0);
 }
 
+TEST_CASE("a norm needs p above 0")
+{
+    const auto g = gradients(10, 3);
+    for (const double p : {0.0, -1.0, not_a_number})
+    {
+        CHECK_THROWS_AS(optim::gradient_norm(g, p), structopt::argument_error);
+    }
+}
+
 TEST_CASE("gradients that are not finite are noticed")
 {
     for (const double bad : {not_a_number, infinity, -infinity})

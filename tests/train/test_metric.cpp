@@ -73,6 +73,17 @@ TEST_CASE("outputs with a NaN are no answer")
     CHECK(m.unanswered == std::vector<index_t>{3, 0, 0});
 }
 
+TEST_CASE("outputs with gaps are refused")
+{
+    const structopt::view<const float, 2> gaps(answers.data(), shape<2>{2, 2}, shape<2>{3, 1});
+    const labels two{0, 0};
+    CHECK_THROWS_AS(train::accuracy{}.accumulate(gaps, two), structopt::shape_error);
+    CHECK_THROWS_AS(train::accuracy{}.accumulate(gaps, gaps), structopt::shape_error);
+    CHECK_THROWS_AS(train::top_k{}.accumulate(gaps, two), structopt::shape_error);
+    CHECK_THROWS_AS(train::confusion_matrix{}.accumulate(gaps, two), structopt::shape_error);
+    CHECK_THROWS_AS(train::mean_squared_error{}.accumulate(gaps, gaps), structopt::shape_error);
+}
+
 TEST_CASE("metrics gather over batches and begin anew")
 {
     train::accuracy m;

@@ -123,7 +123,6 @@ inline void add_history(safetensors_writer& writer, const train::history& histor
         }
     }
     writer.add("run.history.epochs", table);
-    writer.set_metadata("run.history.columns", std::to_string(measured));
     for (std::size_t i = 0; i < names.size(); ++i)
     {
         writer.set_metadata("run.history.column." + std::to_string(i), names[i]);

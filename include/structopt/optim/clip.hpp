@@ -23,11 +23,17 @@ concept gradient_clip = requires(const C& c, nn::parameter_span<float> one)
 };
 
 /// The norm of all trainable gradients of a network, as one long vector: (sum |g|^p)^(1/p), or the
-/// largest |g| for p = infinity. Summed in double; NaN or infinite if a gradient is.
+/// largest |g| for p = infinity. Summed in double; NaN or infinite if a gradient is. Throws
+/// `argument_error` unless p > 0.
 template <class Net>
 double gradient_norm(const Net& gradients, double p = 2.0)
 {
     using T = element_type<Net>;
+    if (structopt::detail::is_nan(p) || p <= 0)
+    {
+        structopt::detail::raise<argument_error>(
+            "optim::gradient_norm p", "a number above 0, or infinity", detail::number_text(p));
+    }
     // The list is of mutable spans; nothing is written through it.
     const auto list = nn::trainable_parameters<T>(const_cast<Net&>(gradients));
     const bool largest = !is_finite(p);

@@ -31,7 +31,7 @@ struct accuracy
     template <class T>
     void accumulate(view<const T, 2> y, std::span<const std::int32_t> labels)
     {
-        detail::check_count("train::accuracy", y.shape(0), labels.size());
+        detail::check_rows("train::accuracy", y, labels.size());
         for (index_t row = 0; row < y.shape(0); ++row)
         {
             right += detail::largest_position(y.data() + row * y.shape(1), y.shape(1)) ==
@@ -44,6 +44,8 @@ struct accuracy
     void accumulate(view<const T, 2> y, std::type_identity_t<view<const T, 2>> targets)
     {
         check_shape("train::accuracy", y.shape(), targets.shape());
+        detail::check_contiguous("train::accuracy", y);
+        detail::check_contiguous<T, 2>("train::accuracy", targets);
         for (index_t row = 0; row < y.shape(0); ++row)
         {
             const index_t answer =

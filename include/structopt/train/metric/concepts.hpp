@@ -52,12 +52,24 @@ index_t largest_position(const T* row, index_t n) noexcept
     return best;
 }
 
-inline void check_count(const char* metric, index_t rows, std::size_t labels)
+template <class T, std::size_t N>
+void check_contiguous(const char* metric, view<const T, N> y)
 {
-    if (static_cast<index_t>(labels) != rows)
+    if (!y.contiguous())
     {
         structopt::detail::raise<shape_error>(
-            metric, std::to_string(rows) + " labels, one per row", std::to_string(labels));
+            metric, "contiguous row-major outputs and targets", "strides " + describe(y.strides()));
+    }
+}
+
+template <class T>
+void check_rows(const char* metric, view<const T, 2> y, std::size_t labels)
+{
+    check_contiguous(metric, y);
+    if (static_cast<index_t>(labels) != y.shape(0))
+    {
+        structopt::detail::raise<shape_error>(
+            metric, std::to_string(y.shape(0)) + " labels, one per row", std::to_string(labels));
     }
 }
 

@@ -36,7 +36,7 @@ struct confusion_matrix
     template <class T>
     void accumulate(view<const T, 2> y, std::span<const std::int32_t> labels)
     {
-        detail::check_count("train::confusion_matrix", y.shape(0), labels.size());
+        detail::check_rows("train::confusion_matrix", y, labels.size());
         detail::check_classes("train::confusion_matrix", y.shape(1), labels);
         if (counts.empty())
         {

@@ -28,6 +28,8 @@ struct mean_squared_error
     void accumulate(view<const T, N> y, std::type_identity_t<view<const T, N>> target)
     {
         check_shape("train::mean_squared_error", y.shape(), target.shape());
+        detail::check_contiguous("train::mean_squared_error", y);
+        detail::check_contiguous<T, N>("train::mean_squared_error", target);
         for (index_t i = 0; i < y.size(); ++i)
         {
             const double d =

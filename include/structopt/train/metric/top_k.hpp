@@ -43,7 +43,7 @@ struct top_k
     template <class T>
     void accumulate(view<const T, 2> y, std::span<const std::int32_t> labels)
     {
-        detail::check_count("train::top_k", y.shape(0), labels.size());
+        detail::check_rows("train::top_k", y, labels.size());
         detail::check_classes("train::top_k", y.shape(1), labels);
         validate();
         for (index_t row = 0; row < y.shape(0); ++row)
