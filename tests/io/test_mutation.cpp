@@ -118,6 +118,20 @@ TEST_CASE("mutation: csv")
     mutate(support::to_bytes("# c\n1,-2.5,3e4\r\n\"4\", 5,nan\n6,7,+8"), support::consume_csv);
 }
 
+TEST_CASE("mutation: Matrix Market")
+{
+    mutate(support::to_bytes("%%MatrixMarket matrix coordinate real symmetric\n% c\n3 3 2\n"
+                             "1 1 -2.5\n3 2 1e2\n"),
+        support::consume_matrix_market);
+    mutate(support::to_bytes("%%MatrixMarket matrix array integer general\n2 2\n1\n2\n3\n4\n"),
+        support::consume_matrix_market);
+}
+
+TEST_CASE("mutation: smtx")
+{
+    mutate(support::to_bytes("3, 12, 4\n0 2 2 4\n9 1 0 11\n"), support::consume_smtx);
+}
+
 TEST_CASE("mutation: CIFAR")
 {
     support::bytes data(2 * 3073);

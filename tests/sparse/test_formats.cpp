@@ -237,6 +237,7 @@ TEST_CASE("what is no matrix is refused: N:M")
     check_parts(complaint<nm>(1, 4, places{0b0001'1101}, list<float>{1, 2}),
         {"nm positions, row 0", "zero bits behind"});
     check_parts(complaint<nm>(enormous, 1, places{}, list<float>{}), {"nm", "extents"});
+    CHECK(complaint<nm>(enormous, 0, places{}, list<float>{}) == ""); // and at once
 
     auto w = structopt::zeros<float>(shape<2>{2, 8});
     w(1, 4) = w(1, 5) = 1;

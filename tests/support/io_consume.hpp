@@ -5,6 +5,8 @@
 
 #include <structopt/io.hpp>
 
+#include "support/consume.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,37 +15,6 @@
 
 namespace support
 {
-
-/// Keeps the compiler from dropping a read.
-template <class T>
-void touch(const T* first, std::size_t n)
-{
-    static volatile unsigned char sink = 0;
-    unsigned char sum = 0;
-    for (std::size_t i = 0; i < n * sizeof(T); ++i)
-    {
-        sum = static_cast<unsigned char>(sum + reinterpret_cast<const unsigned char*>(first)[i]);
-    }
-    sink = sum;
-    static_cast<void>(sink);
-}
-
-template <class Read>
-bool consume(const Read& read)
-{
-    try
-    {
-        read();
-        return true;
-    }
-    catch (const structopt::format_error&)
-    {
-    }
-    catch (const structopt::shape_error&)
-    {
-    }
-    return false;
-}
 
 inline bool consume_safetensors(std::span<const std::byte> bytes)
 {
@@ -112,6 +83,39 @@ inline bool consume_cifar10(std::span<const std::byte> bytes)
             structopt::io::byte_source source(bytes, "bytes");
             const auto data = structopt::io::read_cifar10(source);
             touch(data.images.data(), data.images.size());
+        });
+}
+
+inline bool consume_matrix_market(std::span<const std::byte> bytes)
+{
+    const structopt::io::matrix_market_options options{
+        .max_bytes = 1u << 24, .max_elements = 1 << 20};
+    const bool read = consume(
+        [&]
+        {
+            structopt::io::byte_source source(bytes, "bytes");
+            const auto m = structopt::io::read_matrix_market<float>(source, options);
+            touch(m.values().data(), m.values().size());
+        });
+    return consume(
+               [&]
+               {
+                   structopt::io::byte_source source(bytes, "bytes");
+                   const auto m = structopt::io::read_matrix_market_dense<double>(source, options);
+                   touch(m.data(), m.size());
+               }) ||
+           read;
+}
+
+inline bool consume_smtx(std::span<const std::byte> bytes)
+{
+    return consume(
+        [&]
+        {
+            structopt::io::byte_source source(bytes, "bytes");
+            const auto m =
+                structopt::io::read_smtx<float, std::uint16_t>(source, {.max_bytes = 1u << 24});
+            touch(m.indices().data(), m.indices().size());
         });
 }
 

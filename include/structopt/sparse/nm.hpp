@@ -166,7 +166,7 @@ public:
     void visit(F&& f) const
     {
         const T* value = m_values.data();
-        for (index_t r = 0; r < m_rows; ++r)
+        for (index_t r = 0; r < m_rows && m_columns > 0; ++r)
         {
             for (index_t g = 0; g < groups(); ++g)
             {
@@ -251,7 +251,8 @@ private:
             "nm", "values", static_cast<std::size_t>(m_rows * groups() * N), m_values.size());
         detail::check_size(
             "nm", "positions", static_cast<std::size_t>(m_rows * row_bytes()), m_positions.size());
-        for (index_t r = 0; r < m_rows; ++r)
+        // Rows without columns take no memory, so there may be any number of them.
+        for (index_t r = 0; r < m_rows && m_columns > 0; ++r)
         {
             for (index_t g = 0; g < groups(); ++g)
             {

@@ -1,0 +1,14 @@
+// libFuzzer target: any bytes as an .smtx file. How to run: docs/io.md, "Fuzzing".
+
+#include "support/io_consume.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    const auto bytes = std::as_bytes(std::span<const std::uint8_t>(data, size));
+    support::consume_smtx(bytes);
+    return 0;
+}

@@ -1,0 +1,14 @@
+// libFuzzer target: any bytes as the arrays of a sparse matrix. How to run: docs/io.md, "Fuzzing".
+
+#include "support/sparse_consume.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    const auto bytes = std::as_bytes(std::span<const std::uint8_t>(data, size));
+    support::consume_sparse(bytes);
+    return 0;
+}
