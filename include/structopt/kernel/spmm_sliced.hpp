@@ -142,6 +142,7 @@ void sliced_sums(const sliced_operand<T>& w, index_t slice, const T* x, T* sums)
         const T* const value = w.values + g * (sliced_group * slice_rows);
         const std::uint32_t* const words = w.places + g * slice_rows;
         std::uint64_t advances = w.advances[g];
+        simd::prefetch_near(words + sliced_ahead * slice_rows);
         STRUCTOPT_UNROLL
         for (index_t s = 0; s < sliced_group; ++s)
         {
