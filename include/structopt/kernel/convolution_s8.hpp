@@ -21,17 +21,18 @@ namespace kernel
 
 /// Bytes of scratch of `convolution_s8`. Any alignment will do.
 template <class Arch = simd::default_arch>
-std::size_t convolution_s8_bytes(const window& g, index_t groups) noexcept;
+std::size_t convolution_s8_bytes(const window& g, index_t groups, index_t out) noexcept;
 
 /// y[images, groups * out, g.columns()] = the convolution of x[images, groups * g.channels, height,
 /// width] with weights [groups * out, g.rows()], packed by `pack_s8`.
 ///
 /// `g` is the window of one group, `out` its number of outputs. An image is quantized as
 /// `quantize_rows` would quantize it as a single row; sums become floats as `dequantize` says, with
-/// that scale for `x_scale`: what `e` has there is not read.
+/// that scale for `x_scale`. Null `bias` adds nothing.
 template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
 void convolution_s8(index_t images, const window& g, index_t groups, index_t out, const float* x,
-    const std::byte* packed, const dequantize& e, float* y, std::byte* scratch) noexcept;
+    const std::byte* packed, const float* w_scale, const float* bias, float* y,
+    std::byte* scratch) noexcept;
 
 // ---------------------------------------------------------------------------------------------
 
@@ -56,88 +57,65 @@ inline constexpr index_t conv_s8_rows = Kind == simd::dot_kind::scalar
                                                   (simd::dot<Arch, Kind>::weight_registers > 1 ? 2
                                                                                                : 0);
 
-/// Neighbouring lanes of a register that belong to one row of outputs.
-template <class Arch>
-struct lane_run
+/// What becomes of one register of positions: those that are outputs follow each other in the result.
+struct lane_choice
 {
-    simd::part<float, Arch> lanes;
-    index_t to = 0; ///< where lane 0 would go; may lie before the image
+    std::uint32_t chosen = 0; ///< one bit per lane
+    std::int32_t count = 0;
+    index_t to = 0;
 };
 
-/// Which lanes of which register of positions go where.
+/// Registers of positions, up to a whole number of four.
 template <class Arch>
-struct lane_runs
+constexpr index_t conv_s8_registers(const code_frame& f) noexcept
 {
-    lane_run<Arch>* runs = nullptr;
-    index_t* first = nullptr; ///< of each register, and one more
+    constexpr index_t four = 2 * conv_s8_tile_width<Arch>;
+    return (f.positions() + four - 1) / four * 4;
+}
 
-    static constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-
-    /// Registers of whole tiles, and another tile.
-    static constexpr index_t registers(const code_frame& f) noexcept
+/// Lists the choices of all registers, in order.
+template <class Arch>
+void list_choices(const code_frame& f, lane_choice* choices) noexcept
+{
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    index_t row = 0;
+    index_t column = 0;
+    index_t to = 0;
+    for (index_t v = 0; v < detail::conv_s8_registers<Arch>(f); ++v)
     {
-        return (f.positions() + 2 * lanes - 1) / (2 * lanes) * 2 + 2;
-    }
-
-    /// A run starts with a register or with a row.
-    static constexpr index_t most(const code_frame& f) noexcept
-    {
-        return registers(f) + f.of.out_h;
-    }
-
-    void fill(const code_frame& f) const noexcept
-    {
-        index_t count = 0;
-        index_t row = 0;
-        index_t column = 0;
-        for (index_t v = 0; v < registers(f); ++v)
+        lane_choice& choice = choices[v];
+        choice = {};
+        choice.to = to;
+        for (index_t lane = 0; lane < lanes && row < f.of.out_h;)
         {
-            first[v] = count;
-            for (index_t lane = 0; lane < lanes && row < f.of.out_h;)
+            const index_t room = lanes - lane;
+            if (column < f.of.out_w)
             {
-                const index_t room = lanes - lane;
-                if (column < f.of.out_w)
-                {
-                    const index_t n = f.of.out_w - column < room ? f.of.out_w - column : room;
-                    runs[count].lanes = simd::part<float, Arch>(lane, lane + n);
-                    runs[count].to = row * f.of.out_w + column - lane;
-                    ++count;
-                }
-                const index_t step = f.pitch - column < room ? f.pitch - column : room;
-                lane += step;
-                column += step;
-                if (column == f.pitch)
-                {
-                    column = 0;
-                    ++row;
-                }
+                const index_t n = f.of.out_w - column < room ? f.of.out_w - column : room;
+                choice.chosen |= ((1u << n) - 1u) << lane;
+                choice.count += static_cast<std::int32_t>(n);
+                to += n;
+            }
+            const index_t step = f.pitch - column < room ? f.pitch - column : room;
+            lane += step;
+            column += step;
+            if (column == f.pitch)
+            {
+                column = 0;
+                ++row;
             }
         }
-        first[registers(f)] = count;
     }
-
-    /// Writes register v of positions to the image at `to`.
-    STRUCTOPT_ALWAYS_INLINE void store(
-        float* to, index_t v, const simd::batch<float, Arch>& x) const noexcept
-    {
-        for (index_t i = first[v]; i < first[v + 1]; ++i)
-        {
-            runs[i].lanes.store(to + runs[i].to, x);
-        }
-    }
-};
+}
 
 /// One tile: `Rows` outputs at two registers of positions.
 struct conv_s8_arguments
 {
     index_t groups;
-    const std::uint32_t* x;
     const std::int8_t* w;
     const std::int32_t* corrections;
-    const float* w_scale;
+    const float* scale;
     const float* bias;
-    float x_scale;
-    activation act;
     float* y;
     index_t y_row;
 };
@@ -148,21 +126,16 @@ STRUCTOPT_ALWAYS_INLINE simd::batch<float, Arch> conv_s8_finish(
     const simd::batch<std::int32_t, Arch>& sum, const conv_s8_arguments& t, index_t row) noexcept
 {
     using real = simd::batch<float, Arch>;
-    const real scale = simd::rounded(real(t.x_scale) * real(t.w_scale[row]));
-    real value = simd::rounded(simd::to_float(sum) * scale);
-    if (t.bias != nullptr)
-    {
-        value = simd::rounded(value + real(t.bias[row]));
-    }
-    return t.act == activation::relu ? simd::relu(value) : value;
+    return simd::rounded(simd::to_float(sum) * real(t.scale[row])) + real(t.bias[row]);
 }
 
 template <class Arch, simd::dot_kind Kind, index_t Rows>
 void conv_s8_tile(
-    const conv_s8_arguments& t, const lane_runs<Arch>& runs, index_t position) noexcept
+    const conv_s8_arguments& t, const std::uint32_t* words, const lane_choice* choices) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
     using integer = simd::batch<std::int32_t, Arch>;
+    using real = simd::batch<float, Arch>;
     constexpr index_t lanes = simd::width<std::int32_t, Arch>;
     // The panel of the packed matrix has as many columns as the tile has positions.
     constexpr index_t step = 4 * conv_s8_tile_width<Arch>;
@@ -174,7 +147,7 @@ void conv_s8_tile(
         sum[i][0] = start;
         sum[i][1] = start;
     }
-    const auto* x = reinterpret_cast<const std::int8_t*>(t.x);
+    const auto* x = reinterpret_cast<const std::int8_t*>(words);
     const std::int8_t* w = t.w;
     for (index_t k = 0; k < t.groups; ++k)
     {
@@ -189,26 +162,41 @@ void conv_s8_tile(
         x += 8 * lanes;
         w += step;
     }
+    // By way of memory: g++ keeps all sums in registers above only if none lives on below.
+    alignas(64) std::int32_t sums[Rows][static_cast<std::size_t>(2 * lanes)];
+    alignas(64) float values[2][Rows][static_cast<std::size_t>(lanes)];
     STRUCTOPT_UNROLL
     for (index_t i = 0; i < Rows; ++i)
     {
-        STRUCTOPT_UNROLL
-        for (index_t v = 0; v < 2; ++v)
+        sum[i][0].store_aligned(sums[i]);
+        sum[i][1].store_aligned(sums[i] + lanes);
+    }
+    for (index_t i = 0; i < Rows; ++i)
+    {
+        const integer low = integer::load_aligned(sums[i]);
+        const integer high = integer::load_aligned(sums[i] + lanes);
+        detail::conv_s8_finish<Arch>(low, t, i).store_aligned(values[0][i]);
+        detail::conv_s8_finish<Arch>(high, t, i).store_aligned(values[1][i]);
+    }
+    for (index_t v = 0; v < 2; ++v)
+    {
+        const lane_choice choice = choices[v];
+        float* to = t.y + choice.to;
+        for (index_t i = 0; i < Rows; ++i)
         {
-            runs.store(t.y + i * t.y_row, position / lanes + v,
-                detail::conv_s8_finish<Arch>(sum[i][v], t, i));
+            simd::store_chosen(to, real::load_aligned(values[v][i]), choice.chosen, choice.count);
+            to += t.y_row;
         }
     }
 }
 
-template <class Arch>
 using conv_s8_function = void (*)(
-    const conv_s8_arguments&, const lane_runs<Arch>&, index_t position) noexcept;
+    const conv_s8_arguments&, const std::uint32_t*, const lane_choice*) noexcept;
 
 template <class Arch, simd::dot_kind Kind, index_t... Rows>
-conv_s8_function<Arch> pick_conv_s8(index_t rows, std::integer_sequence<index_t, Rows...>) noexcept
+conv_s8_function pick_conv_s8(index_t rows, std::integer_sequence<index_t, Rows...>) noexcept
 {
-    static constexpr conv_s8_function<Arch> tiles[] = {&conv_s8_tile<Arch, Kind, Rows + 1>...};
+    static constexpr conv_s8_function tiles[] = {&conv_s8_tile<Arch, Kind, Rows + 1>...};
     return tiles[rows - 1];
 }
 
@@ -231,6 +219,18 @@ constexpr index_t conv_s8_plane_words(const code_frame& f) noexcept
     return (f.plane() + four - 1) / four * four + four;
 }
 
+/// Positions whose patches are kept at a time: as many as fit the first cache level beside a panel,
+/// so that an output is written in long pieces.
+template <class Arch>
+constexpr index_t conv_s8_span(const code_frame& f) noexcept
+{
+    constexpr index_t chunk = conv_s8_chunk<Arch>;
+    const index_t fit = (index_t{1} << 14) / (f.of.rows() * chunk);
+    const index_t needed = (f.positions() + chunk - 1) / chunk;
+    const index_t most = fit < 1 ? 1 : fit < 16 ? fit : 16;
+    return (most < needed ? most : needed) * chunk;
+}
+
 template <class Arch>
 constexpr index_t conv_s8_words(const code_frame& f, index_t groups) noexcept
 {
@@ -240,7 +240,7 @@ constexpr index_t conv_s8_words(const code_frame& f, index_t groups) noexcept
         return f.phases_h * detail::conv_s8_quads(f.of) * detail::conv_s8_plane_words<Arch>(f) +
                weights;
     }
-    return (f.of.rows() + 3) / 4 * conv_s8_chunk<Arch>;
+    return (f.of.rows() + 3) / 4 * detail::conv_s8_span<Arch>(f);
 }
 
 /// What a convolution keeps in scratch.
@@ -248,26 +248,30 @@ template <class Arch>
 struct conv_s8_space
 {
     std::uint32_t* words = nullptr;
+    float* scale = nullptr; ///< of every output: x_scale * w_scale
+    float* bias = nullptr;
     index_t* taps = nullptr;
-    lane_runs<Arch> runs;
+    lane_choice* choices = nullptr;
     std::uint8_t* codes = nullptr;
 
-    conv_s8_space(const code_frame& f, index_t groups, std::byte* scratch) noexcept
+    conv_s8_space(const code_frame& f, index_t groups, index_t out, std::byte* scratch) noexcept
     {
         const auto address = reinterpret_cast<std::uintptr_t>(scratch);
         scratch += (64 - address % 64) % 64;
         words = take<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups), scratch);
+        scale = take<float>(groups * out, scratch);
+        bias = take<float>(groups * out, scratch);
         taps = take<index_t>(f.of.rows(), scratch);
-        runs.runs = take<lane_run<Arch>>(lane_runs<Arch>::most(f), scratch);
-        runs.first = take<index_t>(lane_runs<Arch>::registers(f) + 1, scratch);
+        choices = take<lane_choice>(detail::conv_s8_registers<Arch>(f), scratch);
         codes = reinterpret_cast<std::uint8_t*>(scratch);
     }
 
-    static std::size_t bytes(const code_frame& f, index_t groups) noexcept
+    static std::size_t bytes(const code_frame& f, index_t groups, index_t out) noexcept
     {
-        return 64 + rounded<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups)) +
-               rounded<index_t>(f.of.rows()) + rounded<lane_run<Arch>>(lane_runs<Arch>::most(f)) +
-               rounded<index_t>(lane_runs<Arch>::registers(f) + 1) +
+        return 64 + 2 * rounded<float>(groups * out) +
+               rounded<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups)) +
+               rounded<index_t>(f.of.rows()) +
+               rounded<lane_choice>(detail::conv_s8_registers<Arch>(f)) +
                static_cast<std::size_t>(f.bytes());
     }
 
@@ -323,11 +327,11 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
     const index_t n = f.positions();
     const auto* const weights = reinterpret_cast<const std::int8_t*>(packed);
     float* const y = t.y;
-    const float* const w_scale = t.w_scale;
-    const float* const bias = t.bias;
     t.groups = groups;
-    for (index_t at = 0; at < n; at += conv_s8_chunk<Arch>)
+    const index_t span = detail::conv_s8_span<Arch>(f);
+    for (index_t first = 0; first < n; first += span)
     {
+        const index_t last = first + span < n ? first + span : n;
         for (index_t k = 0; k < groups; ++k)
         {
             index_t taps[4];
@@ -337,29 +341,31 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
                 const index_t tap = 4 * k + j;
                 taps[j] = space.taps[tap < depth ? tap : depth - 1];
             }
-            detail::gather_words<Arch>(
-                space.codes + at, taps, groups * width, space.words + k * width);
-        }
-        for (index_t p = at; p < n && p < at + conv_s8_chunk<Arch>; p += width)
-        {
-            t.x = space.words + (p - at) * groups;
-            for (index_t o = first_out; o < first_out + out;)
+            for (index_t p = first; p < last; p += conv_s8_chunk<Arch>)
             {
-                // The rest of the panel or of the group, in tiles of nearly equal height.
-                const index_t in_panel = width - o % width;
-                const index_t left =
-                    first_out + out - o < in_panel ? first_out + out - o : in_panel;
-                const index_t tiles = (left + most - 1) / most;
-                const index_t rows = (left + tiles - 1) / tiles;
-                t.w = weights + o / width * width * 4 * groups + o % width * 4;
-                t.corrections = corrections + o;
-                t.w_scale = w_scale + o;
-                t.bias = bias == nullptr ? nullptr : bias + o;
-                t.y = y + o * t.y_row;
-                detail::pick_conv_s8<Arch, Kind>(rows, std::make_integer_sequence<index_t, most>{})(
-                    t, space.runs, p);
-                o += rows;
+                detail::gather_words<Arch>(space.codes + p, taps, groups * width,
+                    space.words + (p - first) * groups + k * width);
             }
+        }
+        for (index_t o = first_out; o < first_out + out;)
+        {
+            // The rest of the panel or of the group, in tiles of nearly equal height.
+            const index_t in_panel = width - o % width;
+            const index_t left = first_out + out - o < in_panel ? first_out + out - o : in_panel;
+            const index_t tiles = (left + most - 1) / most;
+            const index_t rows = (left + tiles - 1) / tiles;
+            t.w = weights + o / width * width * 4 * groups + o % width * 4;
+            t.corrections = corrections + o;
+            t.scale = space.scale + o;
+            t.bias = space.bias + o;
+            t.y = y + o * t.y_row;
+            const auto tile =
+                detail::pick_conv_s8<Arch, Kind>(rows, std::make_integer_sequence<index_t, most>{});
+            for (index_t p = first; p < last; p += width)
+            {
+                tile(t, space.words + (p - first) * groups, space.choices + p / (width / 2));
+            }
+            o += rows;
         }
     }
 }
@@ -452,10 +458,11 @@ void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const 
             simd::batch<std::int32_t, Arch> sum[4];
             detail::depthwise_s8_sums<Arch, Kind, 4>(
                 f, space.words + p, plane_words, weights, start, sum);
-            for (index_t v = 0; v < 4 && p + v * lanes < n; ++v)
+            for (index_t v = 0; v < 4; ++v)
             {
-                space.runs.store(
-                    t.y + o * t.y_row, p / lanes + v, detail::conv_s8_finish<Arch>(sum[v], t, o));
+                const lane_choice& choice = space.choices[p / lanes + v];
+                simd::store_chosen(t.y + o * t.y_row + choice.to,
+                    detail::conv_s8_finish<Arch>(sum[v], t, o), choice.chosen, choice.count);
             }
         }
     }
@@ -464,38 +471,49 @@ void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const 
 } // namespace detail
 
 template <class Arch>
-std::size_t convolution_s8_bytes(const window& g, index_t groups) noexcept
+std::size_t convolution_s8_bytes(const window& g, index_t groups, index_t out) noexcept
 {
     const code_frame f(g);
-    return detail::conv_s8_space<Arch>::bytes(f, groups);
+    return detail::conv_s8_space<Arch>::bytes(f, groups, out);
 }
 
 template <class Arch, simd::dot_kind Kind>
 void convolution_s8(index_t images, const window& g, index_t groups, index_t out, const float* x,
-    const std::byte* packed, const dequantize& e, float* y, std::byte* scratch) noexcept
+    const std::byte* packed, const float* w_scale, const float* bias, float* y,
+    std::byte* scratch) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
     constexpr index_t panel = detail::conv_s8_tile_width<Arch>;
     const code_frame f(g);
-    const detail::conv_s8_space<Arch> space(f, groups, scratch);
+    const detail::conv_s8_space<Arch> space(f, groups, out, scratch);
     const index_t pixels = g.channels * g.height * g.width;
     const index_t depth = (g.rows() + 3) / 4 * 4;
     const index_t columns = (groups * out + panel - 1) / panel * panel;
     const auto* const corrections = reinterpret_cast<const std::int32_t*>(packed + columns * depth);
     const bool depthwise = detail::conv_s8_depthwise(g, groups);
-    space.runs.fill(f);
+    detail::list_choices<Arch>(f, space.choices);
     f.list_taps(space.taps);
 
+    for (index_t o = 0; o < groups * out; ++o)
+    {
+        // -0 is what adds nothing to any number, zeros of either sign included.
+        space.bias[o] = bias == nullptr ? -0.0f : bias[o];
+    }
+
     detail::conv_s8_arguments t{};
-    t.w_scale = e.w_scale;
-    t.bias = e.bias;
-    t.act = e.act;
+    t.scale = space.scale;
+    t.bias = space.bias;
     t.y_row = g.columns();
     for (index_t i = 0; i < images; ++i)
     {
         const float* const image = x + i * groups * pixels;
         t.y = y + i * groups * out * g.columns();
-        const float factor = detail::code_scale<Arch>(groups * pixels, image, t.x_scale);
+        float x_scale;
+        const float factor = detail::code_scale<Arch>(groups * pixels, image, x_scale);
+        for (index_t o = 0; o < groups * out; ++o)
+        {
+            space.scale[o] = x_scale * w_scale[o];
+        }
         for (index_t group = 0; group < groups; ++group)
         {
             quantize_image<Arch>(f, image + group * pixels, factor, dot::offset, space.codes);

@@ -5,6 +5,7 @@
 
 #include <structopt/kernel/im2col.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
+#include <structopt/simd/interleave.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -95,10 +96,11 @@ struct code_frame
         return 64 + pitch;
     }
 
-    /// Bytes of one row of the frame, before its columns are dealt out; none if they are not.
+    /// Bytes of one row of the frame, before its columns are dealt out and after; none if they are
+    /// not.
     constexpr index_t row_bytes() const noexcept
     {
-        return phases_w == 1 && of.stride_w == 1 ? 0 : pitch * of.stride_w + 64;
+        return of.stride_w == 1 ? 0 : 2 * (pitch * of.stride_w + 64);
     }
 
 private:
@@ -164,6 +166,33 @@ STRUCTOPT_ALWAYS_INLINE void quantize_framed_row(const float* row, index_t left,
     detail::fill_bytes(to + left + inside, width - left - inside, padding);
 }
 
+/// Deals out the columns of one row, which has room for as many bytes again behind it.
+inline void deal_row(std::uint8_t* row, const code_frame& f, std::uint8_t* to) noexcept
+{
+    if (f.of.stride_w == 2)
+    {
+        std::uint8_t* const even = row + f.row_bytes() / 2;
+        std::uint8_t* const odd = even + f.pitch + 16;
+        for (index_t x = 0; x < f.pitch; x += 16)
+        {
+            simd::deal_pairs(row + 2 * x, even + x, odd + x);
+        }
+        std::memcpy(to, even, static_cast<std::size_t>(f.pitch));
+        if (f.phases_w == 2)
+        {
+            std::memcpy(to + f.plane(), odd, static_cast<std::size_t>(f.pitch));
+        }
+        return;
+    }
+    for (index_t s = 0; s < f.phases_w; ++s)
+    {
+        for (index_t x = 0; x < f.pitch; ++x)
+        {
+            to[s * f.plane() + x] = row[x * f.of.stride_w + s];
+        }
+    }
+}
+
 } // namespace detail
 
 template <class Arch>
@@ -202,14 +231,7 @@ void quantize_image(const code_frame& f, const float* image, float factor, std::
                 }
                 detail::quantize_framed_row<Arch>(
                     row, left, inside, width, factors, offset, row_codes);
-                for (index_t s = 0; s < f.phases_w; ++s)
-                {
-                    std::uint8_t* const part = to + s * f.plane() + y * f.pitch;
-                    for (index_t x = 0; x < f.pitch; ++x)
-                    {
-                        part[x] = row_codes[x * g.stride_w + s];
-                    }
-                }
+                detail::deal_row(row_codes, f, to + y * f.pitch);
             }
             to += f.phases_w * f.plane();
         }

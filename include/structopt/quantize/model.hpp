@@ -125,16 +125,16 @@ struct storage_traits<quantize::int8_matrix>
     static constexpr bool takes_groups = true;
 
     static std::size_t convolve_bytes(
-        const storage&, const kernel::window& w, index_t groups) noexcept
+        const storage& s, const kernel::window& w, index_t groups) noexcept
     {
-        return kernel::convolution_s8_bytes<>(w, groups);
+        return kernel::convolution_s8_bytes<>(w, groups, s.rows() / groups);
     }
 
     static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
         const float* x, const float* bias, float* y, scratch space) noexcept
     {
         kernel::convolution_s8<>(images, w, groups, s.rows() / groups, x, s.panels(),
-            {.w_scale = s.scales().data(), .bias = bias}, y, space.data());
+            s.scales().data(), bias, y, space.data());
     }
 
     template <class Sink>

@@ -1,5 +1,6 @@
 /// @file
-/// Four rows of bytes as one row of 32-bit words: how a gather for integer products is made.
+/// Four rows of bytes as one row of 32-bit words, and one row as two: how patches for integer products
+/// are made.
 #pragma once
 
 #include <structopt/simd/target.hpp>
@@ -112,6 +113,27 @@ STRUCTOPT_ALWAYS_INLINE void interleave(const std::uint8_t* a, const std::uint8_
             words[i] = batch<std::int32_t, Arch>::load_aligned(values);
         }
     }
+}
+
+/// Writes from[0], from[2], ..., from[30] to `even` and the 16 bytes between them to `odd`.
+STRUCTOPT_ALWAYS_INLINE void deal_pairs(
+    const std::uint8_t* from, std::uint8_t* even, std::uint8_t* odd) noexcept
+{
+#if defined(__SSE2__) || defined(_M_X64)
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 16));
+    const __m128i byte = _mm_set1_epi16(0xff);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(even),
+        _mm_packus_epi16(_mm_and_si128(low, byte), _mm_and_si128(high, byte)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(odd),
+        _mm_packus_epi16(_mm_srli_epi16(low, 8), _mm_srli_epi16(high, 8)));
+#else
+    for (index_t i = 0; i < 16; ++i)
+    {
+        even[i] = from[2 * i];
+        odd[i] = from[2 * i + 1];
+    }
+#endif
 }
 
 } // namespace simd

@@ -4,6 +4,8 @@
 
 #include <structopt/simd/tail.hpp>
 
+#include <cstdint>
+
 STRUCTOPT_BEGIN_NAMESPACE
 namespace simd
 {
@@ -23,9 +25,6 @@ public:
 
     /// Reads element i from from[i] for the elements of the part alone; the others are 0.
     batch<T, Arch> load(const T* from) const noexcept;
-
-    /// Writes element i to to[i] for the elements of the part alone.
-    void store(T* to, const batch<T, Arch>& x) const noexcept;
 
 private:
 #if defined(__AVX512F__)
@@ -72,26 +71,32 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> part<T, Arch>::load(const T* from) const 
     }
 }
 
-template <class T, class Arch>
-STRUCTOPT_ALWAYS_INLINE void part<T, Arch>::store(T* to, const batch<T, Arch>& x) const noexcept
+/// Writes the elements whose bit is set in `chosen`, `count` in number, next to each other.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE void store_chosen(
+    float* to, const batch<float, Arch>& x, std::uint32_t chosen, index_t count) noexcept
 {
+    constexpr index_t lanes = width<float, Arch>;
 #if defined(__AVX512F__)
-    if constexpr (register_bytes<Arch> == 64 && std::is_same_v<T, float>)
+    if constexpr (register_bytes<Arch> == 64)
     {
-        _mm512_mask_storeu_ps(to, m_mask, x);
+        simd::store_tail(to,
+            batch<float, Arch>(_mm512_maskz_compress_ps(static_cast<__mmask16>(chosen), x)), count);
+        return;
     }
-    else if constexpr (register_bytes<Arch> == 64 && std::is_same_v<T, double>)
-    {
-        _mm512_mask_storeu_pd(to, m_mask, x);
-    }
-    else
 #endif
+    if (count == lanes)
     {
-        alignas(64) T buffer[static_cast<std::size_t>(width<T, Arch>)];
-        x.store_aligned(buffer);
-        for (index_t i = m_first; i < m_last; ++i)
+        simd::store(to, x);
+        return;
+    }
+    alignas(64) float buffer[static_cast<std::size_t>(lanes)];
+    x.store_aligned(buffer);
+    for (index_t i = 0; i < lanes; ++i)
+    {
+        if ((chosen >> i & 1u) != 0)
         {
-            to[i] = buffer[i];
+            *to++ = buffer[i];
         }
     }
 }
