@@ -14,3 +14,7 @@
 #include <structopt/kernel/pack.hpp>
 #include <structopt/kernel/patches.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
+#include <structopt/kernel/spmm_bsr.hpp>
+#include <structopt/kernel/spmm_nm.hpp>
+#include <structopt/kernel/spmm_sliced.hpp>
+#include <structopt/kernel/spmm_tiled.hpp>

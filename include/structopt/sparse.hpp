@@ -19,7 +19,9 @@
 #include <structopt/sparse/multiply.hpp>
 #include <structopt/sparse/multiply_sparse.hpp>
 #include <structopt/sparse/nm.hpp>
+#include <structopt/sparse/packed_nm.hpp>
 #include <structopt/sparse/sampled_product.hpp>
+#include <structopt/sparse/sliced.hpp>
 #include <structopt/sparse/sums.hpp>
 #include <structopt/sparse/tiled.hpp>
 #include <structopt/sparse/transpose.hpp>

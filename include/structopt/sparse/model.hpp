@@ -7,6 +7,7 @@
 #include <structopt/kernel/spmm_csr.hpp>
 #include <structopt/nn/storage.hpp>
 #include <structopt/sparse/csr.hpp>
+#include <structopt/sparse/packed_model.hpp>
 
 #include <algorithm>
 #include <cstddef>
