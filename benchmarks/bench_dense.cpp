@@ -122,13 +122,15 @@ void plain(benchmark::State& state, const extents& e)
         });
 }
 
+/// Weights packed once, as they are or rounded to bfloat16.
+template <class W>
 void packed(benchmark::State& state, const extents& e)
 {
     layer l(e);
-    buffer<float> panels(static_cast<std::size_t>(kernel::packed_size<float>(e.out, e.in)));
+    buffer<W> panels(static_cast<std::size_t>(kernel::packed_size<float>(e.out, e.in)));
     kernel::pack_b<float>(e.out, e.in, l.w.data(), e.in, panels.data());
     buffer<std::byte> scratch(kernel::gemm_packed_scratch_bytes<float>(e.batch, e.out, e.in));
-    time_layer(state, l, 1e-4, panels.size() * sizeof(float),
+    time_layer(state, l, sizeof(W) == 4 ? 1e-4 : 2e-2, panels.size() * sizeof(W),
         [&]
         {
             kernel::gemm_packed<float>(e.batch, e.out, e.in, {l.x.data(), e.in, 1}, panels.data(),
@@ -268,7 +270,8 @@ int main(int argc, char** argv)
              extents{64, 1024, 1024}, extents{256, 1024, 1024}, extents{64, 784, 300},
              extents{64, 4096, 4096}, extents{1, 4096, 4096}})
     {
-        add("gemm_f32", "structopt_packed", e, packed);
+        add("gemm_f32", "structopt_packed", e, packed<float>);
+        add("gemm_f32", "structopt_bf16_weights", e, packed<bfloat16>);
         add("gemm_f32", "structopt", e, plain);
 #ifdef STRUCTOPT_HAVE_OPENBLAS
         add("gemm_f32", "openblas", e, openblas);

@@ -170,6 +170,8 @@ TEST_SUITE("smoke")
         check_round_trip(net, other);
         check_round_trip(nn::convert<csr8>(net), nn::convert<csr8>(other));
         check_round_trip(nn::convert<csr>(net), nn::convert<csr>(other));
+        using bf16 = nn::packed_matrix<float, bfloat16>;
+        check_round_trip(nn::convert<bf16>(net), nn::convert<bf16>(other));
         check_round_trip(quantize::convert(net), quantize::convert(other));
         check_round_trip(quantize::convert<quantize::sparse_int8<std::uint8_t>>(net),
             quantize::convert<quantize::sparse_int8<std::uint8_t>>(other));

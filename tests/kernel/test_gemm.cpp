@@ -18,6 +18,7 @@
 namespace
 {
 
+using structopt::bfloat16;
 using structopt::index_t;
 using structopt::random_engine;
 using structopt::kernel::activation;
@@ -450,6 +451,69 @@ TEST_CASE_TEMPLATE("packing and unpacking give the same matrix back", T, float, 
             CHECK(right);
         }
     }
+}
+
+/// Products by weights that are kept in bfloat16 have the bits of products by the rounded weights.
+template <class Arch>
+void check_bfloat16()
+{
+    namespace k = structopt::kernel;
+    random_engine rng(14);
+    for (const index_t m : {1, 2, 3, 5, 8, 9, 14, 15, 33})
+    {
+        for (const index_t n : {1, 7, 8, 16, 17, 31, 32, 33, 64, 70, 130})
+        {
+            for (const index_t depth : {0, 1, 2, 17, 66, 1100})
+            {
+                if (depth > 66 && (m > 9 || n > 33))
+                {
+                    continue;
+                }
+                INFO(m << " x " << depth << " x " << n);
+                const auto w = random_values<float>(n * depth + 1, rng);
+                std::vector<float> rounded(w.size());
+                for (std::size_t i = 0; i < w.size(); ++i)
+                {
+                    rounded[i] = static_cast<float>(bfloat16(w[i]));
+                }
+                const index_t size = k::packed_size<float, Arch>(n, depth);
+                std::vector<float> wide(at(size));
+                // Not aligned to more than its elements.
+                std::vector<bfloat16> storage(at(size + 1));
+                bfloat16* const small = storage.data() + 1;
+                k::pack_b<float, Arch>(n, depth, rounded.data(), depth, wide.data());
+                k::pack_b<float, Arch>(n, depth, w.data(), depth, small);
+                std::vector<float> again(w.size(), 0.0f);
+                k::unpack_b<float, Arch>(n, depth, small, again.data(), depth);
+                again.back() = rounded.back();
+                CHECK(again == rounded);
+
+                const auto x = random_values<float>(m * depth + 1, rng);
+                const auto bias = random_values<float>(n, rng);
+                std::vector<float> expected(at(m * n), 3.0f);
+                std::vector<float> found(at(m * n), 4.0f);
+                std::vector<std::byte> scratch(
+                    k::gemm_packed_scratch_bytes<float, Arch>(m, n, depth));
+                const k::epilogue<float> e{.bias = bias.data(), .act = k::activation::relu};
+                k::gemm_packed<float, Arch>(m, n, depth, {x.data(), depth, 1}, wide.data(),
+                    expected.data(), n, e, scratch.data());
+                k::gemm_packed<float, Arch>(
+                    m, n, depth, {x.data(), depth, 1}, small, found.data(), n, e, scratch.data());
+                CHECK(found == expected);
+            }
+        }
+    }
+}
+
+TEST_CASE("weights in bfloat16 are widened exactly")
+{
+    check_bfloat16<native>();
+#if defined(__SSE2__)
+    check_bfloat16<xsimd::sse2>();
+#endif
+#if defined(__AVX2__) && defined(__FMA__)
+    check_bfloat16<xsimd::fma3<xsimd::avx2>>();
+#endif
 }
 
 #ifdef _OPENMP

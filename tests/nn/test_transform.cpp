@@ -134,6 +134,34 @@ TEST_CASE_TEMPLATE("packed matrices of all extents, in both stride forms", T, fl
     }
 }
 
+TEST_CASE("weights in bfloat16: half the bytes, the bits of rounded float weights")
+{
+    random_engine rng(4);
+    using bf16 = nn::packed_matrix<float, bfloat16>;
+    static_assert(nn::packable_storage<bf16> && !nn::trainable_storage<bf16>);
+    static_assert(nn::is_exact<packed>::value && !nn::is_exact<bf16>::value);
+    const nn::sequential net{
+        nn::dense{{.in = 40, .out = 64}, rng}, nn::relu{}, nn::dense{{.in = 64, .out = 10}, rng}};
+    const auto small = nn::convert<bf16>(net);
+    const auto rounded = nn::unpack(small);
+    const auto& w = net.layer<0>().weight;
+    for (std::size_t i = 0; i < w.size(); ++i)
+    {
+        const float found = rounded.layer<0>().weight.data()[i];
+        CHECK(found == static_cast<float>(bfloat16(w.data()[i])));
+        CHECK(std::abs(found - w.data()[i]) <= std::abs(w.data()[i]) / 256);
+    }
+    CHECK(2 * nn::storage_traits<bf16>::bytes(small.layer<0>().weight) ==
+          nn::storage_traits<packed>::bytes(nn::pack(net).layer<0>().weight));
+    for (const index_t batch : {1, 3, 8, 40})
+    {
+        const auto x = random_tensor<float>(shape<2>{batch, 40}, rng);
+        CHECK(small(x) == nn::pack(rounded)(x));
+        CHECK(largest_difference(small(x), net(x)) > 0);
+        CHECK(largest_difference(small(x), net(x)) < 0.05);
+    }
+}
+
 TEST_CASE("a network in one format after the other")
 {
     random_engine rng(3);

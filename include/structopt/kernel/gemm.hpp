@@ -26,6 +26,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
@@ -48,9 +49,10 @@ void gemm(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T
 template <class T, class Arch = simd::default_arch>
 std::size_t gemm_packed_scratch_bytes(index_t m, index_t n, index_t k) noexcept;
 
-/// C[m, n] = act((accumulate ? C : 0) + A[m, k] W^T + bias), with W[n, k] packed by `pack_b`.
-template <class T, class Arch = simd::default_arch>
-void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const T* packed, T* c,
+/// C[m, n] = act((accumulate ? C : 0) + A[m, k] W^T + bias), with W[n, k] packed by `pack_b` into T,
+/// or float's into bfloat16: then the result has the bits of the rounded weights packed as float.
+template <class T, class Arch = simd::default_arch, class W>
+void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const W* packed, T* c,
     index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
 
 // ---------------------------------------------------------------------------------------------
@@ -148,9 +150,9 @@ T* aligned_scratch(std::byte* scratch) noexcept
 
 /// The product of at most `direct_rows` rows; `packed` is B in panels, or null: then `b` is read in
 /// place where its rows are contiguous, and packed on the way elsewhere.
-template <class T, class Arch>
+template <class T, class Arch, class W = T>
 void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
-    const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
+    const W* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
 
 /// True if B, with contiguous rows, had better be read in place by every few rows of A: it is small,
 /// or there are not enough rows for a copy to pay.
@@ -169,9 +171,9 @@ void gemm_in_place(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_
     index_t c_row_stride, const epilogue<T>& e, T* scratch) noexcept;
 
 /// The product of any number of rows; `packed` is B in panels, or null to pack `b` on the way.
-template <class T, class Arch>
+template <class T, class Arch, class W = T>
 void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
-    const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
+    const W* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept;
 
 } // namespace detail
 
@@ -252,25 +254,25 @@ std::size_t gemm_packed_scratch_bytes(index_t m, index_t n, index_t k) noexcept
     return plan.direct ? 0 : static_cast<std::size_t>(plan.elements()) * sizeof(T) + 64;
 }
 
-template <class T, class Arch>
-void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const T* packed, T* c,
+template <class T, class Arch, class W>
+void gemm_packed(index_t m, index_t n, index_t k, matrix_operand<T> a, const W* packed, T* c,
     index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
     if (m <= 0 || n <= 0)
     {
         return;
     }
-    (m <= gemm_shape<T, Arch>::direct_rows ? &detail::gemm_direct<T, Arch>
-                                           : &detail::gemm_blocked<T, Arch>)(m, n, k, a,
+    (m <= gemm_shape<T, Arch>::direct_rows ? &detail::gemm_direct<T, Arch, W>
+                                           : &detail::gemm_blocked<T, Arch, W>)(m, n, k, a,
         matrix_operand<T>{}, packed, c, c_row_stride, e, scratch);
 }
 
 namespace detail
 {
 
-template <class T, class Arch>
+template <class T, class Arch, class W>
 void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
-    const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
+    const W* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
     using shape = gemm_shape<T, Arch>;
     const gemm_plan<T, Arch> plan(m, n, k, packed == nullptr);
@@ -279,7 +281,7 @@ void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_op
     parallel_for(plan.panels, plan.chunk_panels,
         [&](index_t first, index_t end)
         {
-            tile_arguments<T> t{};
+            tile_arguments<T, W> t{};
             t.a_row = a.row_stride;
             t.a_step = a.col_stride;
             t.c_row = c_row_stride;
@@ -299,6 +301,10 @@ void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_op
                     t.b = packed + column * k;
                     t.b_step = shape::panel;
                     t.b_panel = shape::panel * k;
+                }
+                else if constexpr (!std::is_same_v<T, W>)
+                {
+                    STRUCTOPT_ASSERT(packed != nullptr);
                 }
                 else if (b.col_stride == 1 && left >= shape::panel)
                 {
@@ -330,7 +336,7 @@ void gemm_direct(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_op
                 t.resume = e.accumulate;
                 t.finish = true;
                 t.columns = left < count * shape::panel ? left : count * shape::panel;
-                direct_tile<T, Arch>(m, count > 1)(t);
+                direct_tile<T, Arch, W>(m, count > 1)(t);
                 p += count;
             }
         });
@@ -377,9 +383,9 @@ void gemm_in_place(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_
     }
 }
 
-template <class T, class Arch>
+template <class T, class Arch, class W>
 void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_operand<T> b,
-    const T* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
+    const W* packed, T* c, index_t c_row_stride, const epilogue<T>& e, std::byte* scratch) noexcept
 {
     using shape = gemm_shape<T, Arch>;
     const gemm_plan<T, Arch> plan(m, n, k, packed == nullptr);
@@ -406,7 +412,7 @@ void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_o
                 [&](index_t first, index_t end)
                 {
                     T* const slot = slots + first / plan.chunk_panels * plan.slot_elements();
-                    tile_arguments<T> t{};
+                    tile_arguments<T, W> t{};
                     t.depth = depth;
                     t.b_step = shape::panel;
                     t.c_row = c_row_stride;
@@ -422,7 +428,7 @@ void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_o
                         t.row_bias = e.row_bias == nullptr ? nullptr : e.row_bias + row + at;
                         t.a = interleaved + at * depth;
                         t.c = c + (row + at) * c_row_stride + column;
-                        interleaved_tile<T, Arch>(height(tile), left <= shape::panel / 2)(t);
+                        interleaved_tile<T, Arch, W>(height(tile), left <= shape::panel / 2)(t);
                     };
                     if (packed != nullptr)
                     {
@@ -440,23 +446,26 @@ void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_o
                         }
                         return;
                     }
-                    // As many panels as a near cache holds are packed; a tile of A serves them all,
-                    // and C is written along its rows.
-                    for (index_t group = first; group < end; group += plan.group_panels)
+                    if constexpr (std::is_same_v<T, W>)
                     {
-                        const index_t last =
-                            end - group < plan.group_panels ? end : group + plan.group_panels;
-                        const index_t left = n - group * shape::panel;
-                        const index_t whole = (last - group) * shape::panel;
-                        pack_panels<T, Arch>(left < whole ? left : whole, depth,
-                            shifted(b, from, group * shape::panel), slot);
-                        for (index_t i = 0, at = 0; i < tiles; at += height(i), ++i)
+                        // As many panels as a near cache holds are packed; a tile of A serves them all,
+                        // and C is written along its rows.
+                        for (index_t group = first; group < end; group += plan.group_panels)
                         {
-                            for (index_t p = group; p < last; ++p)
+                            const index_t last =
+                                end - group < plan.group_panels ? end : group + plan.group_panels;
+                            const index_t left = n - group * shape::panel;
+                            const index_t whole = (last - group) * shape::panel;
+                            pack_panels<T, Arch>(left < whole ? left : whole, depth,
+                                shifted(b, from, group * shape::panel), slot);
+                            for (index_t i = 0, at = 0; i < tiles; at += height(i), ++i)
                             {
-                                t.b = slot + (p - group) * shape::panel * depth;
-                                t.ahead = t.b;
-                                run(p, i, at);
+                                for (index_t p = group; p < last; ++p)
+                                {
+                                    t.b = slot + (p - group) * shape::panel * depth;
+                                    t.ahead = t.b;
+                                    run(p, i, at);
+                                }
                             }
                         }
                     }

@@ -3,10 +3,12 @@
 ///
 /// Every element of C is one chain of multiply-adds over k, in order, that starts from 0 or from C.
 /// No tile size and no blocking changes that chain, so an element's value depends only on its row
-/// of A and its column of B.
+/// of A and its column of B. Packed weights may be kept in a smaller format W than the T that is
+/// computed in: they are widened on the way into registers, exactly.
 #pragma once
 
 #include <structopt/kernel/operand.hpp>
+#include <structopt/simd/load_pair.hpp>
 #include <structopt/simd/tail.hpp>
 #include <structopt/simd/target.hpp>
 
@@ -46,8 +48,8 @@ struct gemm_shape
 namespace detail
 {
 
-/// One call of a tile.
-template <class T>
+/// One call of a tile; B is of type W.
+template <class T, class W = T>
 struct tile_arguments
 {
     index_t depth;
@@ -56,7 +58,7 @@ struct tile_arguments
     index_t a_row;
     index_t a_step;
     /// (k, j) at b[k * b_step + (j / panel) * b_panel + j % panel].
-    const T* b;
+    const W* b;
     index_t b_step;
     index_t b_panel;
     T* c;
@@ -71,12 +73,12 @@ struct tile_arguments
     const T* row_bias;
     activation act;
     /// Asked for while the tile runs, `ahead_step` elements further for each k: the next panel.
-    const T* ahead;
+    const W* ahead;
     index_t ahead_step;
 };
 
-template <class T, class Arch, index_t Rows, index_t Vectors, bool Interleaved>
-void gemm_tile(const tile_arguments<T>& t) noexcept;
+template <class T, class Arch, class W, index_t Rows, index_t Vectors, bool Interleaved>
+void gemm_tile(const tile_arguments<T, W>& t) noexcept;
 
 } // namespace detail
 
@@ -157,8 +159,8 @@ STRUCTOPT_ALWAYS_INLINE void store_part(const simd::batch<T, Arch> (&from)[Rows]
     }
 }
 
-template <class T, class Arch, index_t Rows, index_t Vectors, bool Interleaved>
-void gemm_tile(const tile_arguments<T>& t) noexcept
+template <class T, class Arch, class W, index_t Rows, index_t Vectors, bool Interleaved>
+void gemm_tile(const tile_arguments<T, W>& t) noexcept
 {
     using vector = simd::batch<T, Arch>;
     constexpr index_t lanes = simd::width<T, Arch>;
@@ -201,12 +203,12 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
     }
 
     const T* a = t.a;
-    const T* b = t.b;
+    const W* b = t.b;
     const index_t a_row = Interleaved ? 1 : t.a_row;
     const index_t a_step = Interleaved ? Rows : t.a_step;
     const index_t b_step = t.b_step;
     const index_t b_panel = t.b_panel;
-    const T* ahead = t.ahead;
+    const W* ahead = t.ahead;
     const index_t ahead_step = t.ahead_step;
     for (index_t k = 0; k < t.depth; ++k)
     {
@@ -217,9 +219,10 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
         }
         vector right[vectors];
         STRUCTOPT_UNROLL
-        for (index_t v = 0; v < vectors; ++v)
+        for (index_t v = 0; v < vectors; v += 2)
         {
-            right[v] = simd::load<Arch>(b + (v / 2) * b_panel + (v % 2) * lanes);
+            simd::load_pair<T, Arch>(
+                b + (v / 2) * b_panel, right[v], right[v + 1 < vectors ? v + 1 : v]);
         }
         STRUCTOPT_UNROLL
         for (index_t i = 0; i < Rows; ++i)
@@ -293,44 +296,46 @@ void gemm_tile(const tile_arguments<T>& t) noexcept
     }
 }
 
-template <class T>
-using tile_function = void (*)(const tile_arguments<T>&) noexcept;
+template <class T, class W>
+using tile_function = void (*)(const tile_arguments<T, W>&) noexcept;
 
-template <class T, class Arch, index_t... Rows>
-tile_function<T> pick_direct(
+template <class T, class Arch, class W, index_t... Rows>
+tile_function<T, W> pick_direct(
     index_t rows, bool wide, std::integer_sequence<index_t, Rows...>) noexcept
 {
     using shape = gemm_shape<T, Arch>;
-    static constexpr tile_function<T> single[] = {&gemm_tile<T, Arch, Rows + 1, 2, false>...};
-    static constexpr tile_function<T> many[] = {
-        &gemm_tile<T, Arch, Rows + 1, 2 * shape::panels(Rows + 1), false>...};
+    static constexpr tile_function<T, W> single[] = {&gemm_tile<T, Arch, W, Rows + 1, 2, false>...};
+    static constexpr tile_function<T, W> many[] = {
+        &gemm_tile<T, Arch, W, Rows + 1, 2 * shape::panels(Rows + 1), false>...};
     return (wide ? many : single)[rows - 1];
 }
 
-template <class T, class Arch, index_t... Rows>
-tile_function<T> pick_interleaved(
+template <class T, class Arch, class W, index_t... Rows>
+tile_function<T, W> pick_interleaved(
     index_t rows, bool half, std::integer_sequence<index_t, Rows...>) noexcept
 {
     constexpr index_t least = gemm_shape<T, Arch>::rows / 2;
-    static constexpr tile_function<T> whole[] = {&gemm_tile<T, Arch, Rows + least, 2, true>...};
-    static constexpr tile_function<T> halves[] = {&gemm_tile<T, Arch, Rows + least, 1, true>...};
+    static constexpr tile_function<T, W> whole[] = {
+        &gemm_tile<T, Arch, W, Rows + least, 2, true>...};
+    static constexpr tile_function<T, W> halves[] = {
+        &gemm_tile<T, Arch, W, Rows + least, 1, true>...};
     return (half ? halves : whole)[rows - least];
 }
 
 /// The tile that reads A in place: 1 to `direct_rows` rows, one panel or (`wide`) `panels(rows)`.
-template <class T, class Arch>
-tile_function<T> direct_tile(index_t rows, bool wide) noexcept
+template <class T, class Arch, class W = T>
+tile_function<T, W> direct_tile(index_t rows, bool wide) noexcept
 {
-    return pick_direct<T, Arch>(
+    return pick_direct<T, Arch, W>(
         rows, wide, std::make_integer_sequence<index_t, gemm_shape<T, Arch>::direct_rows>{});
 }
 
 /// The tile that reads interleaved A: rows / 2 to rows rows, one panel or the first half of one.
-template <class T, class Arch>
-tile_function<T> interleaved_tile(index_t rows, bool half) noexcept
+template <class T, class Arch, class W = T>
+tile_function<T, W> interleaved_tile(index_t rows, bool half) noexcept
 {
     constexpr index_t most = gemm_shape<T, Arch>::rows;
-    return pick_interleaved<T, Arch>(
+    return pick_interleaved<T, Arch, W>(
         rows, half, std::make_integer_sequence<index_t, most - most / 2 + 1>{});
 }
 

@@ -153,8 +153,8 @@ void gemm_turned(index_t m, index_t n, index_t k, const T* a, index_t a_row, con
                                 t.c = slot + l * pass + p * shape::panel;
                                 if (whole)
                                 {
-                                    gemm_tile<T, Arch, shape::turned_rows, 2 * shape::turned_panels,
-                                        false>(t);
+                                    gemm_tile<T, Arch, T, shape::turned_rows,
+                                        2 * shape::turned_panels, false>(t);
                                 }
                                 else
                                 {

@@ -18,13 +18,20 @@ namespace kernel
 template <class T, class Arch = simd::default_arch>
 constexpr index_t packed_size(index_t n, index_t k) noexcept;
 
-/// Packs W[n, k], whose rows start `row_stride` elements apart, into `packed_size(n, k)` elements.
+/// Packs W[n, k], whose rows start `row_stride` elements apart, into `packed_size(n, k)` elements: of
+/// type T, or float's rounded to bfloat16.
 template <class T, class Arch = simd::default_arch>
 void pack_b(index_t n, index_t k, const T* w, index_t row_stride, T* packed) noexcept;
 
-/// The inverse of `pack_b`: the canonical W[n, k] again, bit for bit.
+template <class T, class Arch = simd::default_arch>
+void pack_b(index_t n, index_t k, const float* w, index_t row_stride, bfloat16* packed) noexcept;
+
+/// The inverse of `pack_b`: the canonical W[n, k] again, bit for bit what was packed.
 template <class T, class Arch = simd::default_arch>
 void unpack_b(index_t n, index_t k, const T* packed, T* w, index_t row_stride) noexcept;
+
+template <class T, class Arch = simd::default_arch>
+void unpack_b(index_t n, index_t k, const bfloat16* packed, float* w, index_t row_stride) noexcept;
 
 namespace detail
 {
@@ -73,6 +80,39 @@ void pack_b(index_t n, index_t k, const T* w, index_t row_stride, T* packed) noe
     {
         detail::pack_panel<T, Arch>(n - j < panel ? n - j : panel, k,
             matrix_operand<T>{w + j * row_stride, 1, row_stride}, packed + j * k);
+    }
+}
+
+template <class T, class Arch>
+void pack_b(index_t n, index_t k, const float* w, index_t row_stride, bfloat16* packed) noexcept
+{
+    constexpr index_t panel = gemm_shape<float, Arch>::panel;
+    for (index_t j = 0; j < n; j += panel)
+    {
+        for (index_t i = 0; i < k; ++i)
+        {
+            bfloat16* const row = packed + j * k + i * panel;
+            for (index_t c = 0; c < panel; ++c)
+            {
+                row[simd::pair_position<Arch>(c)] =
+                    bfloat16(j + c < n ? w[(j + c) * row_stride + i] : 0.0f);
+            }
+        }
+    }
+}
+
+template <class T, class Arch>
+void unpack_b(index_t n, index_t k, const bfloat16* packed, float* w, index_t row_stride) noexcept
+{
+    constexpr index_t panel = gemm_shape<float, Arch>::panel;
+    for (index_t j = 0; j < n; ++j)
+    {
+        const bfloat16* from =
+            packed + j / panel * panel * k + simd::pair_position<Arch>(j % panel);
+        for (index_t i = 0; i < k; ++i)
+        {
+            w[j * row_stride + i] = static_cast<float>(from[i * panel]);
+        }
     }
 }
 
