@@ -6,6 +6,7 @@
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/interleave.hpp>
+#include <structopt/simd/load_pair.hpp>
 #include <structopt/simd/part.hpp>
 #include <structopt/simd/reduce.hpp>
 #include <structopt/simd/sqrt.hpp>
