@@ -1,6 +1,7 @@
 // Layers over compressed sparse rows that train: against differences, and against a dense layer
 // whose mask is put back after every step.
 
+#include <structopt/io/checkpoint.hpp>
 #include <structopt/nn.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>
@@ -10,10 +11,13 @@
 #include <doctest/doctest.h>
 
 #include "support/gradient_check.hpp"
+#include "support/io_files.hpp"
 #include "support/random_tensor.hpp"
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 using namespace structopt;
 using support::largest_difference;
@@ -211,4 +215,63 @@ TEST_CASE("fit: a sparse network learns, and its zeros stay")
     CHECK(trained > untrained + 0.2);
     CHECK(std::as_const(net).layer<0>().weight.indices() == before.layer<0>().weight.indices());
     CHECK(!(std::as_const(net).layer<0>().weight == before.layer<0>().weight));
+}
+
+TEST_CASE("an interrupted sparse training goes on bit for bit, in a network of other positions")
+{
+    const auto network = [](std::uint64_t seed)
+    {
+        random_engine rng(seed);
+        nn::sequential net{
+            nn::dense{{.in = 6, .out = 20}, rng}, nn::relu{}, nn::dense{{.in = 20, .out = 3}, rng}};
+        thin_out(net.layer<0>().weight, rng);
+        thin_out(net.layer<2>().weight, rng);
+        return nn::convert<sparse::csr<float, std::uint8_t>>(net);
+    };
+    random_engine rng(1);
+    const auto x = random_tensor<float>(shape<2>{64, 6}, rng);
+    const std::vector<std::int32_t> labels = [&]
+    {
+        std::vector<std::int32_t> list;
+        for (index_t i = 0; i < 64; ++i)
+        {
+            list.push_back(x(i, 0) > 0 ? 2 : x(i, 1) > 0 ? 1 : 0);
+        }
+        return list;
+    }();
+    const auto go = [&](auto& net, auto& run, index_t pause)
+    {
+        train::resume(net, run, train::labelled(x, labels), nn::cross_entropy{}, optim::adam{},
+            {.epochs = 4, .batch = 16},
+            train::after_step(
+                [&](auto& at)
+                {
+                    return at.run.optimizer.step == pause ? train::control::pause
+                                                          : train::control::go_on;
+                }));
+    };
+    const auto optimizer = optim::adam{};
+    random_engine one(5);
+    auto whole = network(2);
+    auto whole_run = train::start(whole, optimizer, one);
+    go(whole, whole_run, 1000);
+
+    random_engine two(5);
+    auto first = network(2);
+    auto first_run = train::start(first, optimizer, two);
+    go(first, first_run, 7);
+    const support::scratch_folder folder;
+    io::save_checkpoint(folder.path("sparse.safetensors"), first, first_run);
+
+    random_engine three(6);
+    auto second = network(3);
+    CHECK(!(std::as_const(second).layer<0>().weight.indices() ==
+            std::as_const(first).layer<0>().weight.indices()));
+    auto second_run = train::start(second, optimizer, three);
+    io::load_checkpoint(folder.path("sparse.safetensors"), second, second_run);
+    CHECK(second.layer<0>().weight == first.layer<0>().weight);
+    go(second, second_run, 1000);
+    CHECK(second.layer<0>().weight == whole.layer<0>().weight);
+    CHECK(second.layer<2>().weight == whole.layer<2>().weight);
+    CHECK(!(first.layer<2>().weight == whole.layer<2>().weight));
 }
