@@ -13,6 +13,7 @@
 #include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>
 #include <structopt/kernel/patches.hpp>
+#include <structopt/kernel/pool.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
 #include <structopt/kernel/spmm_bsr.hpp>
 #include <structopt/kernel/spmm_nm.hpp>

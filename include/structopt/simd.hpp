@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/simd/compat.hpp>
+#include <structopt/simd/deal.hpp>
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/interleave.hpp>

@@ -2,6 +2,8 @@
 /// Pooling over windows of height and width: the largest element, or the average.
 #pragma once
 
+#include <structopt/core/finite.hpp>
+#include <structopt/kernel/pool.hpp>
 #include <structopt/nn/extent2.hpp>
 #include <structopt/nn/layer.hpp>
 
@@ -44,13 +46,26 @@ struct avg_pool2d_options
 namespace detail
 {
 
-/// Whether x is not a number, by its bits: also under -ffast-math.
-template <std::floating_point T>
-constexpr bool is_nan(T x) noexcept
+using structopt::detail::is_nan;
+
+/// Whether a plane holds a NaN: one pass, which compilers vectorize.
+template <class T>
+bool any_nan(const T* x, index_t n) noexcept
 {
-    using bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-    constexpr bits infinity = std::bit_cast<bits>(std::numeric_limits<T>::infinity());
-    return (std::bit_cast<bits>(x) & (~bits{0} >> 1)) > infinity;
+    int found = 0;
+    for (index_t i = 0; i < n; ++i)
+    {
+        found |= int{is_nan(x[i])};
+    }
+    return found != 0;
+}
+
+/// The window as the kernel takes it.
+inline kernel::pool_window pool_window(const shape<4>& in, const shape<4>& out,
+    const extent2& kernel, const extent2& stride, const extent2& padding, const extent2& dilation)
+{
+    return {in[2], in[3], out[2], out[3], kernel.height, kernel.width, stride.height, stride.width,
+        padding.height, padding.width, dilation.height, dilation.width};
 }
 
 /// Checks the options that both kinds of pooling have.
@@ -130,7 +145,27 @@ public:
     template <class T>
     void forward(view<const T, 4> x, view<T, 4> y, scratch) const noexcept
     {
-        run<false>(x, y, nullptr);
+        const auto& o = m_options;
+        const kernel::pool_window g =
+            detail::pool_window(x.shape(), y.shape(), o.kernel, o.stride, o.padding, o.dilation);
+        const index_t pixels = g.height * g.width;
+        parallel_for(x.shape(0) * x.shape(1), grain(pixels),
+            [&](index_t first, index_t last)
+            {
+                for (index_t plane = first; plane < last; ++plane)
+                {
+                    const T* const from = x.data() + plane * pixels;
+                    T* const to = y.data() + plane * g.out_h * g.out_w;
+                    if (detail::any_nan(from, pixels))
+                    {
+                        run_plane<false>(from, g.height, g.width, to, g.out_h, g.out_w, nullptr);
+                    }
+                    else
+                    {
+                        kernel::pool_plane<kernel::pooling::largest>(g, from, to);
+                    }
+                }
+            });
     }
 
     /// For each output, the position of its input in the plane.
@@ -353,20 +388,28 @@ public:
     template <class T>
     void forward(view<const T, 4> x, view<T, 4> y, scratch) const noexcept
     {
-        each_window(x.shape(), y.shape(),
-            [&](index_t plane, index_t at, const detail::clipped& rows,
-                const detail::clipped& columns, index_t counted)
+        const auto& o = m_options;
+        const kernel::pool_window g =
+            detail::pool_window(x.shape(), y.shape(), o.kernel, o.stride, o.padding, 1);
+        const index_t pixels = g.height * g.width;
+        const index_t positions = g.out_h * g.out_w;
+        parallel_for(x.shape(0) * x.shape(1), grain(pixels),
+            [&](index_t first, index_t last)
             {
-                T total = 0;
-                for (index_t r = rows.first; r < rows.last; ++r)
+                for (index_t plane = first; plane < last; ++plane)
                 {
-                    const T* const row = x.data() + plane + r * x.shape(3);
-                    for (index_t c = columns.first; c < columns.last; ++c)
+                    T* const to = y.data() + plane * positions;
+                    kernel::pool_plane<kernel::pooling::sum>(g, x.data() + plane * pixels, to);
+                    for (index_t i = 0; i < g.out_h; ++i)
                     {
-                        total += row[c];
+                        const detail::clipped rows(
+                            i * o.stride.height - o.padding.height, o.kernel.height, g.height);
+                        for (index_t j = 0; j < g.out_w; ++j)
+                        {
+                            to[i * g.out_w + j] /= static_cast<T>(counted(rows, j, g.width));
+                        }
                     }
                 }
-                y.data()[at] = total / static_cast<T>(counted);
             });
     }
 
@@ -403,6 +446,24 @@ public:
     friend bool operator==(const avg_pool2d&, const avg_pool2d&) = default;
 
 private:
+    /// Planes that one part of a parallel loop takes.
+    static constexpr index_t grain(index_t pixels) noexcept
+    {
+        return pixels >= detail::pointwise_grain ? 1 : detail::pointwise_grain / (pixels + 1);
+    }
+
+    /// The denominator of a window in column j of the output.
+    index_t counted(const detail::clipped& rows, index_t j, index_t width) const noexcept
+    {
+        const auto& o = m_options;
+        if (o.count_include_pad)
+        {
+            return o.kernel.height * o.kernel.width;
+        }
+        const detail::clipped columns(j * o.stride.width - o.padding.width, o.kernel.width, width);
+        return (rows.last - rows.first) * (columns.last - columns.first);
+    }
+
     /// Calls `body(start of the plane, output's position, rows, columns, denominator)`; planes run
     /// on several threads.
     template <class Body>
@@ -410,9 +471,7 @@ private:
     {
         const index_t pixels = in[2] * in[3];
         const auto& o = m_options;
-        const index_t grain =
-            pixels >= detail::pointwise_grain ? 1 : detail::pointwise_grain / (pixels + 1);
-        parallel_for(in[0] * in[1], grain,
+        parallel_for(in[0] * in[1], grain(pixels),
             [&](index_t first, index_t last)
             {
                 for (index_t plane = first; plane < last; ++plane)
@@ -426,11 +485,7 @@ private:
                         {
                             const detail::clipped columns(
                                 j * o.stride.width - o.padding.width, o.kernel.width, in[3]);
-                            const index_t counted =
-                                o.count_include_pad
-                                    ? o.kernel.height * o.kernel.width
-                                    : (rows.last - rows.first) * (columns.last - columns.first);
-                            body(plane * pixels, at++, rows, columns, counted);
+                            body(plane * pixels, at++, rows, columns, counted(rows, j, in[3]));
                         }
                     }
                 }
