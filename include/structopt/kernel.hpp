@@ -4,6 +4,7 @@
 
 #include <structopt/kernel/convolution.hpp>
 #include <structopt/kernel/convolution_s8.hpp>
+#include <structopt/kernel/csr_transposed.hpp>
 #include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
@@ -15,7 +16,10 @@
 #include <structopt/kernel/patches.hpp>
 #include <structopt/kernel/pool.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
+#include <structopt/kernel/sddmm_csr.hpp>
 #include <structopt/kernel/spmm_bsr.hpp>
+#include <structopt/kernel/spmm_csr.hpp>
+#include <structopt/kernel/spmm_csr_s8.hpp>
 #include <structopt/kernel/spmm_nm.hpp>
 #include <structopt/kernel/spmm_sliced.hpp>
 #include <structopt/kernel/spmm_tiled.hpp>
