@@ -1,21 +1,18 @@
 // Dense layers Y[B, N] = X[B, K] W[N, K]^T: ours with weights packed once, ours with plain weights,
 // and peers, on the same data. Results are checked against double sums before anything is timed.
 //
-// Counters: GFLOP/s (or integer operations) and the bytes of the weights as they are multiplied.
+// Counters: GFLOP/s and the bytes of the weights as they are multiplied.
 
 #include <structopt/core.hpp>
 #include <structopt/kernel/gemm.hpp>
-#include <structopt/kernel/gemm_s8.hpp>
 
 #include <benchmark/benchmark.h>
 
 #include <cmath>
-#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <limits>
 #include <string>
-#include <vector>
 
 #ifdef STRUCTOPT_HAVE_OPENBLAS
 #include <cblas.h>
@@ -135,29 +132,6 @@ void packed(benchmark::State& state, const extents& e)
         {
             kernel::gemm_packed<float>(e.batch, e.out, e.in, {l.x.data(), e.in, 1}, panels.data(),
                 l.y.data(), e.out, {}, scratch.data());
-        });
-}
-
-/// Float activations in and out, quantized inside the timed region.
-void int8(benchmark::State& state, const extents& e)
-{
-    layer l(e);
-    std::vector<std::int8_t> codes(l.w.size());
-    std::vector<float> w_scale(static_cast<std::size_t>(e.out));
-    kernel::quantize_rows<>(e.out, e.in, l.w.data(), e.in, codes.data(), e.in, w_scale.data());
-    buffer<std::byte> panels(kernel::packed_bytes_s8<>(e.out, e.in));
-    kernel::pack_s8<>(e.out, e.in, codes.data(), e.in, panels.data());
-    std::vector<std::int8_t> x_codes(l.x.size());
-    std::vector<float> x_scale(static_cast<std::size_t>(e.batch));
-    buffer<std::byte> scratch(kernel::gemm_s8_scratch_bytes<>(e.batch, e.out, e.in));
-    time_layer(state, l, 0.1, panels.size(),
-        [&]
-        {
-            kernel::quantize_rows<>(
-                e.batch, e.in, l.x.data(), e.in, x_codes.data(), e.in, x_scale.data());
-            kernel::gemm_s8<>(e.batch, e.out, e.in, {x_codes.data(), e.in, 1}, panels.data(),
-                {l.y.data(), e.out, 1}, {.x_scale = x_scale.data(), .w_scale = w_scale.data()},
-                scratch.data());
         });
 }
 
@@ -282,7 +256,6 @@ int main(int argc, char** argv)
 #ifdef STRUCTOPT_HAVE_XNNPACK
         add("gemm_f32", "xnnpack", e, xnnpack);
 #endif
-        add("gemm_int8", "structopt_dynamic", e, int8);
     }
 #ifndef STRUCTOPT_HAVE_OPENBLAS
     std::fprintf(stderr, "absent: openblas\n");

@@ -194,6 +194,148 @@ void check(const problem& p)
     CHECK_MESSAGE(right, "transposed ", p.m, "x", p.k, "x", p.n);
 }
 
+template <class Arch, dot_kind Kind, class Y>
+void check_requantized(const problem& p, const structopt::kernel::code_operand& x,
+    const std::vector<std::byte>& packed, const structopt::kernel::requantize& e,
+    const std::vector<std::int32_t>& sums, std::byte* space)
+{
+    constexpr std::int32_t least = std::numeric_limits<Y>::min();
+    constexpr std::int32_t most = std::numeric_limits<Y>::max();
+    const index_t stride = p.n + 3;
+    std::vector<Y> y(static_cast<std::size_t>(p.m * stride + 1), Y{99});
+    structopt::kernel::gemm_s8<Arch, Kind>(
+        p.m, p.n, p.k, x, packed.data(), {y.data() + 1, stride, 1}, e, space);
+    std::vector<Y> turned(static_cast<std::size_t>(p.m * p.n), Y{99});
+    structopt::kernel::gemm_s8<Arch, Kind>(
+        p.m, p.n, p.k, x, packed.data(), {turned.data(), 1, p.m}, e, space);
+    bool right = y[0] == Y{99};
+    for (index_t i = 0; i < p.m; ++i)
+    {
+        for (index_t j = 0; j < stride; ++j)
+        {
+            const Y found = y[static_cast<std::size_t>(1 + i * stride + j)];
+            if (j >= p.n)
+            {
+                right = right && found == Y{99};
+                continue;
+            }
+            volatile float value = static_cast<float>(sums[static_cast<std::size_t>(i * p.n + j)]);
+            value = value * e.multiplier[j];
+            const double whole = std::nearbyint(static_cast<double>(value)) + e.y_zero;
+            const double low = e.act == activation::relu ? e.y_zero : least;
+            const double code = std::clamp(whole, low, static_cast<double>(most));
+            right = right && found == static_cast<Y>(code) &&
+                    turned[static_cast<std::size_t>(j * p.m + i)] == found;
+        }
+    }
+    CHECK_MESSAGE(right, "codes ", p.m, "x", p.k, "x", p.n, " zero ", e.y_zero);
+}
+
+/// Zero points, signed and unsigned codes, integer bias, codes as results, quantization on the way.
+template <class Arch, dot_kind Kind>
+void check_codes(const problem& p, random_engine& rng)
+{
+    namespace k = structopt::kernel;
+    std::vector<std::byte> packed(k::packed_bytes_s8<Arch>(p.n, p.k));
+    k::pack_s8<Arch>(p.n, p.k, p.w.data(), p.k, packed.data());
+    std::vector<std::byte> scratch(k::gemm_s8_scratch_bytes<Arch, Kind>(p.m, p.n, p.k) + 1);
+    std::byte* const space = scratch.data() + 1;
+    const auto size = static_cast<std::size_t>(p.m * p.n);
+    std::vector<std::int32_t> bias(static_cast<std::size_t>(p.n));
+    std::vector<float> multiplier(bias.size());
+    for (std::size_t j = 0; j < bias.size(); ++j)
+    {
+        bias[j] = static_cast<std::int32_t>(rng() % 20001) - 10000;
+        // Some saturate, some round at a half, some are zero.
+        multiplier[j] = j % 4 == 0 ? 0.5f : j % 4 == 1 ? 1000.0f : j % 4 == 2 ? -0.003f : 0.0f;
+    }
+    const std::int32_t x_zero = p.x.empty() ? 5 : p.x[0];
+    std::vector<std::int32_t> sums(size);
+    for (std::size_t i = 0; i < size; ++i)
+    {
+        const auto column = static_cast<index_t>(i) % p.n;
+        std::int64_t weights = 0;
+        for (index_t l = 0; l < p.k; ++l)
+        {
+            weights += p.w[static_cast<std::size_t>(column * p.k + l)];
+        }
+        sums[i] = static_cast<std::int32_t>(
+            p.sums[i] - x_zero * weights + bias[static_cast<std::size_t>(column)]);
+    }
+    // The same activations as unsigned codes, 128 higher.
+    std::vector<std::uint8_t> raised(p.x.size());
+    for (std::size_t i = 0; i < raised.size(); ++i)
+    {
+        raised[i] = static_cast<std::uint8_t>(p.x[i] + 128);
+    }
+
+    for (const bool is_unsigned : {false, true})
+    {
+        const k::code_operand x = is_unsigned ? k::code_operand(raised.data(), p.k, 1)
+                                              : k::code_operand(p.x.data(), p.k, 1);
+        const k::integer_start start{
+            .x_zero = is_unsigned ? x_zero + 128 : x_zero, .bias = bias.data()};
+        std::vector<std::int32_t> y(size, 99);
+        k::gemm_s8_s32<Arch, Kind>(
+            p.m, p.n, p.k, x, packed.data(), {y.data(), p.n, 1}, space, start);
+        CHECK(y == sums);
+
+        const float one = 0.25f;
+        std::vector<float> z(size, guard);
+        k::gemm_s8<Arch, Kind>(p.m, p.n, p.k, x, packed.data(), {z.data(), p.n, 1},
+            dequantize{
+                .x_scale = &one, .w_scale = p.w_scale.data(), .one_x_scale = true, .start = start},
+            space);
+        bool right = true;
+        for (std::size_t i = 0; i < size; ++i)
+        {
+            volatile float scale = one * p.w_scale[i % static_cast<std::size_t>(p.n)];
+            volatile float value = static_cast<float>(sums[i]) * scale;
+            right = right && z[i] == value;
+        }
+        CHECK_MESSAGE(right, "start of floats ", p.m, "x", p.k, "x", p.n);
+
+        for (const activation act : {activation::none, activation::relu})
+        {
+            for (const std::int32_t zero : {0, -7, 100})
+            {
+                check_requantized<Arch, Kind, std::int8_t>(
+                    p, x, packed, {multiplier.data(), zero, act, start}, sums, space);
+            }
+            for (const std::int32_t zero : {0, 128, 250})
+            {
+                check_requantized<Arch, Kind, std::uint8_t>(
+                    p, x, packed, {multiplier.data(), zero, act, start}, sums, space);
+            }
+        }
+    }
+
+    std::vector<float> floats(static_cast<std::size_t>(p.m * (p.k + 2)) + 1);
+    for (float& value : floats)
+    {
+        value = static_cast<float>(static_cast<double>(rng() >> 11) * 0x1p-53 * 6.0 - 3.0);
+    }
+    if (p.m > 2 && p.k > 0)
+    {
+        floats[static_cast<std::size_t>(p.k + 2)] = std::numeric_limits<float>::quiet_NaN();
+        std::fill_n(floats.begin() + 2 * (p.k + 2), p.k, 0.0f);
+    }
+    std::vector<std::int8_t> codes(p.x.size());
+    std::vector<float> scales(static_cast<std::size_t>(p.m));
+    k::quantize_rows<Arch>(p.m, p.k, floats.data(), p.k + 2, codes.data(), p.k, scales.data());
+    const dequantize e{
+        .x_scale = scales.data(), .w_scale = p.w_scale.data(), .bias = p.bias.data()};
+    std::vector<float> expected(size, guard);
+    std::vector<float> found(size, guard);
+    k::gemm_s8<Arch, Kind>(
+        p.m, p.n, p.k, {codes.data(), p.k, 1}, packed.data(), {expected.data(), p.n, 1}, e, space);
+    k::gemm_s8_dynamic<Arch, Kind>(p.m, p.n, p.k, floats.data(), p.k + 2, packed.data(),
+        {found.data(), p.n, 1}, {.w_scale = p.w_scale.data(), .bias = p.bias.data()}, space);
+    const bool same =
+        size == 0 || std::memcmp(expected.data(), found.data(), size * sizeof(float)) == 0;
+    CHECK_MESSAGE(same, "quantized on the way ", p.m, "x", p.k, "x", p.n);
+}
+
 template <class Arch, dot_kind Kind>
 void sweep()
 {
@@ -206,11 +348,22 @@ void sweep()
         {
             for (index_t k : {0, 1, 2, 3, 4, 5, 8, 17, 65})
             {
-                check<Arch, Kind>(problem(m, n, k, rng));
+                const problem p(m, n, k, rng);
+                check<Arch, Kind>(p);
+                if ((m + n + k) % 3 == 0)
+                {
+                    check_codes<Arch, Kind>(p, rng);
+                }
             }
         }
     }
-    check<Arch, Kind>(problem(301, 33, 129, rng));
+    const problem large(301, 33, 129, rng);
+    check<Arch, Kind>(large);
+    check_codes<Arch, Kind>(large, rng);
+    for (index_t m : {1, 5, 14})
+    {
+        check_codes<Arch, Kind>(problem(m, 70, 259, rng), rng);
+    }
 }
 
 } // namespace
@@ -265,6 +418,8 @@ TEST_CASE("the largest sums do not saturate")
         std::fill(p.x.begin(), p.x.end(), std::int8_t{-128});
         p.reference();
         check<native, structopt::simd::best_dot<native>>(p);
+        check_codes<native, structopt::simd::best_dot<native>>(p, rng);
+        check_codes<native, dot_kind::scalar>(p, rng);
     }
 }
 

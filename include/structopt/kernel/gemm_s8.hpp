@@ -1,8 +1,9 @@
 /// @file
-/// Integer products: int8 activations by packed int8 weights, exact in int32, with an optional
-/// conversion to float that gives equal bits on every instruction set.
+/// Integer products: 8-bit activations by packed int8 weights, exact in int32; results are int32,
+/// float or 8-bit codes, with equal bits on every instruction set.
 ///
-/// Y[m, n] = X[m, k] W[n, k]^T. Sums are exact while k <= 133,000 (k * 127 * 127 < 2^31).
+/// Y[m, n] = (X[m, k] - zero point) W[n, k]^T. X is int8 or uint8. Sums are exact while they fit int32:
+/// for every X if k <= 66,000 (k * 255 * 127 < 2^31), and k <= 133,000 without a zero point.
 ///
 /// Packed layout: panels of two registers of columns. A panel holds, for each group of four k, the
 /// four weights of column 0, of column 1, ...: one register lane per column. k is padded to a
@@ -22,6 +23,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 #include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -37,6 +40,66 @@ struct matrix_result
     index_t col_stride = 1;
 };
 
+/// A matrix of 8-bit codes that is read, int8 or uint8: element (i, j) is at
+/// data[i * row_stride + j * col_stride].
+struct code_operand
+{
+    constexpr code_operand() noexcept = default;
+
+    code_operand(const std::int8_t* from, index_t rows, index_t columns) noexcept
+        : data(from)
+        , row_stride(rows)
+        , col_stride(columns)
+    {
+    }
+
+    code_operand(const std::uint8_t* from, index_t rows, index_t columns) noexcept
+        : data(reinterpret_cast<const std::int8_t*>(from))
+        , row_stride(rows)
+        , col_stride(columns)
+        , is_unsigned(true)
+    {
+    }
+
+    const std::int8_t* data = nullptr;
+    index_t row_stride = 0;
+    index_t col_stride = 1;
+    bool is_unsigned = false;
+};
+
+/// A matrix of 8-bit codes that is written, int8 or uint8.
+struct code_result
+{
+    code_result(std::int8_t* to, index_t rows, index_t columns) noexcept
+        : data(to)
+        , row_stride(rows)
+        , col_stride(columns)
+    {
+    }
+
+    code_result(std::uint8_t* to, index_t rows, index_t columns) noexcept
+        : data(reinterpret_cast<std::int8_t*>(to))
+        , row_stride(rows)
+        , col_stride(columns)
+        , is_unsigned(true)
+    {
+    }
+
+    std::int8_t* data;
+    index_t row_stride;
+    index_t col_stride;
+    bool is_unsigned = false;
+};
+
+/// What integer sums start from.
+struct integer_start
+{
+    /// Subtracted from every activation.
+    std::int32_t x_zero = 0;
+    /// One per column; null adds nothing.
+    const std::int32_t* bias = nullptr;
+};
+
 /// How integer sums become floats: y = float(sum) * (x_scale[row] * w_scale[column]) + bias[column],
 /// then the activation; each operation rounds to float, in this order, never fused.
 ///
@@ -49,6 +112,20 @@ struct dequantize
     const float* bias = nullptr;
     activation act = activation::none;
     bool one_x_scale = false;
+    integer_start start{};
+};
+
+/// How integer sums become codes: y = round(float(sum) * multiplier[column]) + y_zero, half to even,
+/// saturated to the type of y, and not below y_zero with `activation::relu`.
+///
+/// For scales of X, W and Y the multiplier is x_scale * w_scale[column] / y_scale, a finite number; a
+/// bias belongs into `start`, in units of x_scale * w_scale[column]. `y_zero` is a code of y.
+struct requantize
+{
+    const float* multiplier = nullptr;
+    std::int32_t y_zero = 0;
+    activation act = activation::none;
+    integer_start start{};
 };
 
 /// Bytes of a packed W[n, k].
@@ -65,18 +142,29 @@ template <class Arch = simd::default_arch>
 void unpack_s8(
     index_t n, index_t k, const std::byte* packed, std::int8_t* w, index_t row_stride) noexcept;
 
-/// Bytes of scratch of both products. Any alignment will do.
+/// Bytes of scratch of all products. Any alignment will do.
 template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
 std::size_t gemm_s8_scratch_bytes(index_t m, index_t n, index_t k) noexcept;
 
-/// Y[m, n] = X[m, k] W^T as int32. X may have any strides.
+/// Y[m, n] = (X[m, k] - x_zero) W^T + bias as int32. X may have any strides.
 template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
-void gemm_s8_s32(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> x,
-    const std::byte* packed, matrix_result<std::int32_t> y, std::byte* scratch) noexcept;
+void gemm_s8_s32(index_t m, index_t n, index_t k, code_operand x, const std::byte* packed,
+    matrix_result<std::int32_t> y, std::byte* scratch, const integer_start& start = {}) noexcept;
 
 /// Y[m, n] = X[m, k] W^T as float. X may have any strides.
 template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
-void gemm_s8(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> x,
+void gemm_s8(index_t m, index_t n, index_t k, code_operand x, const std::byte* packed,
+    matrix_result<float> y, const dequantize& e, std::byte* scratch) noexcept;
+
+/// Y[m, n] = X[m, k] W^T as codes. X may have any strides.
+template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
+void gemm_s8(index_t m, index_t n, index_t k, code_operand x, const std::byte* packed,
+    code_result y, const requantize& e, std::byte* scratch) noexcept;
+
+/// Y[m, n] = X[m, k] W^T for X of floats, rows `x_row` apart, quantized on the way: the same bits as
+/// `quantize_rows` and `gemm_s8` give. What `e` has for `x_scale` and `start` is not read.
+template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
+void gemm_s8_dynamic(index_t m, index_t n, index_t k, const float* x, index_t x_row,
     const std::byte* packed, matrix_result<float> y, const dequantize& e,
     std::byte* scratch) noexcept;
 
@@ -103,27 +191,52 @@ struct gemm_s8_shape
     static constexpr index_t block_rows = rows * 20;
 };
 
-/// One call of a tile: prepared activations, packed weights, and exactly one of the two results.
+/// What becomes of the sums of a product.
+enum class s8_result
+{
+    integers,
+    floats,
+    codes
+};
+
+/// One call of a tile: prepared activations, packed weights, and where the result goes.
 struct s8_arguments
 {
     index_t groups;
     const std::uint32_t* x;
     const std::int8_t* w;
     index_t w_panel;
-    const std::int32_t* corrections;
+    /// Null: sums start from 0.
+    const std::int32_t* start;
     index_t columns;
-    std::int32_t* integers;
-    float* floats;
+    s8_result kind;
+    void* y;
     index_t row_stride;
     index_t col_stride;
     const float* x_scale;
     index_t x_scale_step;
+    /// Or the multipliers of codes.
     const float* w_scale;
     const float* bias;
     activation act;
+    /// Codes: the range that products are clamped to, what is added then, and bits that are turned.
+    float lowest;
+    float highest;
+    std::int32_t y_zero;
+    std::int32_t y_flip;
     /// Asked for while the tile runs, `ahead_step` bytes further for each group: the next panel.
     const std::int8_t* ahead;
     index_t ahead_step;
+};
+
+/// A product as a whole: X as it comes, one of the two.
+struct s8_product
+{
+    /// Unsigned ones are turned to int8, which takes 128 off them.
+    code_operand codes{};
+    const float* floats = nullptr;
+    index_t x_row = 0;
+    integer_start start{};
 };
 
 template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Vectors>
@@ -184,12 +297,129 @@ void unpack_s8(
 namespace detail
 {
 
+/// Writes `count` lanes, `step` elements apart.
+template <class T, class Arch>
+STRUCTOPT_ALWAYS_INLINE void store_lanes(
+    T* to, index_t step, const simd::batch<T, Arch>& x, index_t count) noexcept
+{
+    constexpr index_t lanes = simd::width<T, Arch>;
+    if (step == 1)
+    {
+        if (count == lanes)
+        {
+            simd::store(to, x);
+        }
+        else
+        {
+            simd::store_tail(to, x, count);
+        }
+        return;
+    }
+    alignas(64) T buffer[static_cast<std::size_t>(lanes)];
+    x.store_aligned(buffer);
+    for (index_t j = 0; j < count; ++j)
+    {
+        to[j * step] = buffer[j];
+    }
+}
+
+/// The same for 8-bit codes, which lie in [-128, 127].
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE void store_code_lanes(
+    std::int8_t* to, index_t step, const simd::batch<std::int32_t, Arch>& x, index_t count) noexcept
+{
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    if (step == 1)
+    {
+        simd::store_narrow(to, x, count);
+        return;
+    }
+    std::int8_t buffer[static_cast<std::size_t>(lanes)];
+    simd::store_narrow(buffer, x);
+    for (index_t j = 0; j < count; ++j)
+    {
+        to[j * step] = buffer[j];
+    }
+}
+
+/// Converts and writes the sums [rows, vectors] of a tile.
+template <class Arch>
+void finish_s8(
+    const s8_arguments& t, index_t rows, index_t vectors, const std::int32_t* sums) noexcept
+{
+    using integer = simd::batch<std::int32_t, Arch>;
+    using real = simd::batch<float, Arch>;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    const auto each = [&](const auto& body) STRUCTOPT_LAMBDA_INLINE
+    {
+        for (index_t i = 0; i < rows; ++i)
+        {
+            for (index_t v = 0; v * lanes < t.columns; ++v)
+            {
+                const index_t left = t.columns - v * lanes;
+                body(i, v * lanes, left < lanes ? left : lanes,
+                    integer::load_aligned(sums + (i * vectors + v) * lanes),
+                    i * t.row_stride + v * lanes * t.col_stride);
+            }
+        }
+    };
+    if (t.kind == s8_result::integers)
+    {
+        auto* const y = static_cast<std::int32_t*>(t.y);
+        each(
+            [&](index_t, index_t, index_t count, const integer& sum, index_t to)
+                STRUCTOPT_LAMBDA_INLINE
+            {
+                detail::store_lanes(y + to, t.col_stride, sum, count);
+            });
+        return;
+    }
+    const auto load = [](const float* from, index_t count) STRUCTOPT_LAMBDA_INLINE
+    {
+        return count == lanes ? simd::load<Arch>(from) : simd::load_tail<Arch>(from, count);
+    };
+    if (t.kind == s8_result::floats)
+    {
+        auto* const y = static_cast<float*>(t.y);
+        each(
+            [&](index_t i, index_t column, index_t count, const integer& sum, index_t to)
+                STRUCTOPT_LAMBDA_INLINE
+            {
+                const real scale = simd::rounded(
+                    real(t.x_scale[i * t.x_scale_step]) * load(t.w_scale + column, count));
+                real value = simd::rounded(simd::to_float(sum) * scale);
+                if (t.bias != nullptr)
+                {
+                    value = simd::rounded(value + load(t.bias + column, count));
+                }
+                if (t.act == activation::relu)
+                {
+                    value = simd::relu(value);
+                }
+                detail::store_lanes(y + to, t.col_stride, value, count);
+            });
+        return;
+    }
+    auto* const y = static_cast<std::int8_t*>(t.y);
+    const real lowest(t.lowest);
+    const real highest(t.highest);
+    const integer zero(t.y_zero);
+    const integer flip(t.y_flip);
+    each(
+        [&](index_t, index_t column, index_t count, const integer& sum, index_t to)
+            STRUCTOPT_LAMBDA_INLINE
+        {
+            const real value = simd::rounded(simd::to_float(sum) * load(t.w_scale + column, count));
+            const integer whole = simd::to_int(simd::clamp(value, lowest, highest));
+            detail::store_code_lanes<Arch>(y + to, t.col_stride, (whole + zero) ^ flip, count);
+        });
+}
+
 template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Vectors>
 void gemm_s8_tile(const s8_arguments& t) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
     using integer = simd::batch<std::int32_t, Arch>;
-    using real = simd::batch<float, Arch>;
     constexpr index_t lanes = simd::width<std::int32_t, Arch>;
     constexpr index_t vectors = Vectors;
 
@@ -198,11 +428,9 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
     for (index_t v = 0; v < vectors; ++v)
     {
         integer start(std::int32_t{0});
-        if constexpr (dot::offset != 0)
+        if (t.start != nullptr)
         {
-            // sum w (x + 128) - 128 sum w; wraps modulo 2^32 on the way, exact at the end.
-            static_assert(dot::offset == 128);
-            start = simd::load<Arch>(t.corrections + v * lanes);
+            start = simd::load<Arch>(t.start + v * lanes);
         }
         STRUCTOPT_UNROLL
         for (index_t i = 0; i < Rows; ++i)
@@ -237,94 +465,18 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
         x += Rows * dot::words;
         w += 8 * lanes;
     }
-
-    if (t.integers != nullptr && t.col_stride == 1)
-    {
-        STRUCTOPT_UNROLL
-        for (index_t i = 0; i < Rows; ++i)
-        {
-            STRUCTOPT_UNROLL
-            for (index_t v = 0; v < vectors; ++v)
-            {
-                const index_t left = t.columns - v * lanes;
-                std::int32_t* const to = t.integers + i * t.row_stride + v * lanes;
-                if (left >= lanes)
-                {
-                    simd::store(to, sum[i][v]);
-                }
-                else if (left > 0)
-                {
-                    simd::store_tail(to, sum[i][v], left);
-                }
-            }
-        }
-        return;
-    }
-    if (t.integers != nullptr)
-    {
-        alignas(64) std::int32_t buffer[static_cast<std::size_t>(vectors * lanes)];
-        STRUCTOPT_UNROLL
-        for (index_t i = 0; i < Rows; ++i)
-        {
-            STRUCTOPT_UNROLL
-            for (index_t v = 0; v < vectors; ++v)
-            {
-                simd::store(buffer + v * lanes, sum[i][v]);
-            }
-            for (index_t j = 0; j < t.columns; ++j)
-            {
-                t.integers[i * t.row_stride + j * t.col_stride] = buffer[j];
-            }
-        }
-        return;
-    }
-
+    // By way of memory: g++ keeps all sums in registers above only if none lives on below.
+    alignas(64) std::int32_t sums[static_cast<std::size_t>(Rows * vectors * lanes)];
     STRUCTOPT_UNROLL
-    for (index_t v = 0; v < vectors; ++v)
+    for (index_t i = 0; i < Rows; ++i)
     {
-        const index_t left = t.columns - v * lanes;
-        if (left <= 0)
-        {
-            continue;
-        }
-        const index_t count = left < lanes ? left : lanes;
-        const real w_scale = simd::load_tail<Arch>(t.w_scale + v * lanes, count);
-        const real bias =
-            t.bias == nullptr ? real(0.0f) : simd::load_tail<Arch>(t.bias + v * lanes, count);
         STRUCTOPT_UNROLL
-        for (index_t i = 0; i < Rows; ++i)
+        for (index_t v = 0; v < vectors; ++v)
         {
-            const real x_scale(t.x_scale[i * t.x_scale_step]);
-            const real scale = simd::rounded(x_scale * w_scale);
-            real value = simd::rounded(simd::to_float(sum[i][v]) * scale);
-            if (t.bias != nullptr)
-            {
-                value = simd::rounded(value + bias);
-            }
-            if (t.act == activation::relu)
-            {
-                value = simd::relu(value);
-            }
-            float* const to = t.floats + i * t.row_stride + v * lanes * t.col_stride;
-            if (t.col_stride != 1)
-            {
-                alignas(64) float buffer[static_cast<std::size_t>(lanes)];
-                value.store_aligned(buffer);
-                for (index_t j = 0; j < count; ++j)
-                {
-                    to[j * t.col_stride] = buffer[j];
-                }
-            }
-            else if (count == lanes)
-            {
-                simd::store(to, value);
-            }
-            else
-            {
-                simd::store_tail(to, value, count);
-            }
+            sum[i][v].store_aligned(sums + (i * vectors + v) * lanes);
         }
     }
+    detail::finish_s8<Arch>(t, Rows, vectors, sums);
 }
 
 using s8_tile_function = void (*)(const s8_arguments&) noexcept;
@@ -349,83 +501,226 @@ s8_tile_function pick_s8(
     return (width == s8_width::half ? halves : width == s8_width::panel ? panels : wides)[rows - 1];
 }
 
+/// Four activations as the kernel wants them; unsigned ones lose 128 first.
+template <class Dot>
+STRUCTOPT_ALWAYS_INLINE void prepare_four(
+    std::int8_t (&four)[4], bool is_unsigned, std::uint32_t* to) noexcept
+{
+    if (is_unsigned)
+    {
+        for (std::int8_t& value : four)
+        {
+            value = static_cast<std::int8_t>(value ^ -128);
+        }
+    }
+    Dot::prepare(four, to);
+}
+
+/// The groups of prepared rows that fill whole registers, where a group is one word: `load(i, k)`
+/// gives a register of prepared activations of row i. Returns how many groups there are.
+template <class Arch, class Load>
+STRUCTOPT_ALWAYS_INLINE index_t prepare_squares(
+    index_t rows, index_t depth, const Load& load, std::uint32_t* to) noexcept
+{
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    index_t done = 0;
+    if (rows == 1)
+    {
+        for (; (done + lanes) * 4 <= depth; done += lanes)
+        {
+            simd::store(reinterpret_cast<std::int32_t*>(to + done), load(0, done * 4));
+        }
+        return done;
+    }
+    for (; rows <= lanes && (done + lanes) * 4 <= depth; done += lanes)
+    {
+        simd::batch<float, Arch> square[static_cast<std::size_t>(lanes)];
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < lanes; ++i)
+        {
+            square[i] = simd::bit_cast<float>(load(i < rows ? i : 0, done * 4));
+        }
+        simd::transpose<float, Arch>(square);
+        std::uint32_t* const first = to + done * rows;
+        const bool whole = (done + lanes) * rows + lanes <= depth / 4 * rows;
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < lanes; ++i)
+        {
+            const auto words = simd::bit_cast<std::int32_t>(square[i]);
+            auto* const place = reinterpret_cast<std::int32_t*>(first + i * rows);
+            if (whole)
+            {
+                // What is written past the rows is written again by the next group.
+                simd::store(place, words);
+            }
+            else
+            {
+                simd::store_tail(place, words, rows);
+            }
+        }
+    }
+    return done;
+}
+
 /// to[(g * rows + i) * words] = the four activations x(i, 4 g ...) as the kernel wants them.
 template <class Arch, simd::dot_kind Kind>
-void prepare_rows(
-    index_t rows, index_t depth, matrix_operand<std::int8_t> x, std::uint32_t* to) noexcept
+void prepare_rows(index_t rows, index_t depth, const code_operand& x, std::uint32_t* to) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
-    // Whole squares of groups by register transposes, where a group is one word.
     index_t done = 0;
-    constexpr index_t lanes = simd::width<float, Arch>;
     if constexpr (dot::words == 1 && Kind != simd::dot_kind::scalar)
     {
-        if (x.col_stride == 1 && rows <= lanes)
+        if (x.col_stride == 1)
         {
-            const simd::batch<std::int32_t, Arch> flip(dot::offset == 0 ? 0 : -0x7f7f7f80);
-            for (; (done + lanes) * 4 <= depth; done += lanes)
-            {
-                simd::batch<float, Arch> square[static_cast<std::size_t>(lanes)];
-                STRUCTOPT_UNROLL
-                for (index_t i = 0; i < lanes; ++i)
+            const simd::batch<std::int32_t, Arch> flip(
+                (dot::offset != 0) != x.is_unsigned ? -0x7f7f7f80 : 0);
+            done = detail::prepare_squares<Arch>(
+                rows, depth,
+                [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
                 {
-                    const index_t row = i < rows ? i : 0;
-                    square[i] = simd::bit_cast<float>(
-                        simd::load_bytes<Arch>(x.data + row * x.row_stride + done * 4));
-                }
-                simd::transpose<float, Arch>(square);
-                std::uint32_t* const first = to + done * rows;
-                const bool whole = (done + lanes) * rows + lanes <= depth / 4 * rows;
-                STRUCTOPT_UNROLL
-                for (index_t i = 0; i < lanes; ++i)
-                {
-                    const auto words = simd::bit_cast<std::int32_t>(square[i]) ^ flip;
-                    auto* const place = reinterpret_cast<std::int32_t*>(first + i * rows);
-                    if (whole)
-                    {
-                        // What is written past the rows is written again by the next group.
-                        simd::store(place, words);
-                    }
-                    else
-                    {
-                        simd::store_tail(place, words, rows);
-                    }
-                }
-            }
+                    return simd::load_bytes<Arch>(x.data + row * x.row_stride + k) ^ flip;
+                },
+                to);
         }
     }
     for (index_t i = 0; i < rows; ++i)
     {
         const std::int8_t* const from = x.data + i * x.row_stride;
         index_t k = done * 4;
-        for (; k + 4 <= depth; k += 4)
+        for (; k < depth; k += 4)
         {
-            std::uint32_t* const group = to + (k / 4 * rows + i) * dot::words;
-            if (x.col_stride == 1)
+            std::int8_t four[4] = {};
+            const index_t left = depth - k < 4 ? depth - k : 4;
+            if (x.col_stride == 1 && left == 4)
             {
-                dot::prepare(from + k, group);
+                std::memcpy(four, from + k, 4);
             }
             else
             {
-                const std::int8_t four[4] = {from[k * x.col_stride], from[(k + 1) * x.col_stride],
-                    from[(k + 2) * x.col_stride], from[(k + 3) * x.col_stride]};
-                dot::prepare(four, group);
+                for (index_t j = 0; j < left; ++j)
+                {
+                    four[j] = from[(k + j) * x.col_stride];
+                }
             }
-        }
-        if (k < depth)
-        {
-            std::int8_t four[4] = {};
-            for (index_t j = 0; k + j < depth; ++j)
-            {
-                four[j] = from[(k + j) * x.col_stride];
-            }
-            dot::prepare(four, to + (k / 4 * rows + i) * dot::words);
+            detail::prepare_four<dot>(four, x.is_unsigned, to + (k / 4 * rows + i) * dot::words);
         }
     }
 }
 
+/// The same for rows of floats, which are quantized on the way; `scales` takes their scales.
 template <class Arch, simd::dot_kind Kind>
-void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> x,
+void prepare_floats(index_t rows, index_t depth, const float* x, index_t x_row, float* scales,
+    std::uint32_t* to) noexcept
+{
+    using dot = simd::dot<Arch, Kind>;
+    using integer = simd::batch<std::int32_t, Arch>;
+    constexpr index_t lanes = simd::width<float, Arch>;
+    float factors[gemm_s8_shape<Arch, Kind>::rows];
+    for (index_t i = 0; i < rows; ++i)
+    {
+        factors[i] = detail::code_scale<Arch>(depth, x + i * x_row, scales[i]);
+    }
+    // Where the factor is 0 there may be a NaN, which has no code.
+    const auto codes_at = [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
+    {
+        const integer keep(factors[row] == 0.0f ? 0 : -1);
+        return detail::codes_of(
+                   simd::load<Arch>(x + row * x_row + k), simd::batch<float, Arch>(factors[row])) &
+               keep;
+    };
+    const auto bytes_at = [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
+    {
+        return simd::narrow(codes_at(row, k), codes_at(row, k + lanes),
+            codes_at(row, k + 2 * lanes), codes_at(row, k + 3 * lanes));
+    };
+    index_t done = 0;
+    if constexpr (dot::words == 1 && Kind != simd::dot_kind::scalar)
+    {
+        const integer flip(dot::offset == 0 ? 0 : -0x7f7f7f80);
+        done = detail::prepare_squares<Arch>(
+            rows, depth,
+            [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
+            {
+                return bytes_at(row, k) ^ flip;
+            },
+            to);
+    }
+    for (index_t i = 0; i < rows; ++i)
+    {
+        index_t group = done;
+        for (index_t k = done * 4; k < depth; k += 4 * lanes)
+        {
+            alignas(64) std::int8_t codes[static_cast<std::size_t>(4 * lanes)] = {};
+            const index_t left = depth - k < 4 * lanes ? depth - k : 4 * lanes;
+            if (left == 4 * lanes)
+            {
+                simd::store(reinterpret_cast<std::int32_t*>(codes), bytes_at(i, k));
+            }
+            else if (factors[i] != 0.0f)
+            {
+                const simd::batch<float, Arch> factor(factors[i]);
+                for (index_t j = 0; j < left; j += lanes)
+                {
+                    const index_t count = left - j < lanes ? left - j : lanes;
+                    const auto value = simd::load_tail<Arch>(x + i * x_row + k + j, count);
+                    simd::store_narrow(codes + j, detail::codes_of(value, factor));
+                }
+            }
+            for (index_t j = 0; j < left; j += 4)
+            {
+                dot::prepare(codes + j, to + (group * rows + i) * dot::words);
+                ++group;
+            }
+        }
+    }
+}
+
+/// Where the parts of scratch lie, in bytes: prepared rows, starts, scales.
+template <class Arch, simd::dot_kind Kind>
+struct s8_space
+{
+    using shape = gemm_s8_shape<Arch, Kind>;
+    index_t block_rows;
+    index_t starts;
+    index_t scales;
+    index_t all;
+
+    s8_space(index_t m, index_t n, index_t k) noexcept
+    {
+        const index_t blocks = (m + shape::block_rows - 1) / shape::block_rows;
+        block_rows = (m + blocks - 1) / blocks;
+        const index_t words = block_rows * ((k + 3) / 4) * simd::dot<Arch, Kind>::words;
+        starts = (4 * words + 63) / 64 * 64;
+        scales = starts + 4 * ((n + shape::panel - 1) / shape::panel * shape::panel);
+        all = scales + 4 * block_rows + 64;
+    }
+};
+
+/// What the sums of each column start from, or null for zeros.
+template <class Arch, simd::dot_kind Kind>
+const std::int32_t* list_starts(index_t n, index_t columns, const integer_start& start,
+    bool is_unsigned, const std::int32_t* corrections, std::int32_t* to) noexcept
+{
+    // Activations stand there as x + offset - (128 if unsigned); x - x_zero is meant.
+    const std::int32_t excess =
+        start.x_zero + simd::dot<Arch, Kind>::offset - (is_unsigned ? 128 : 0);
+    if (start.bias == nullptr && (excess == 0 || excess == 128))
+    {
+        return excess == 0 ? nullptr : corrections;
+    }
+    for (index_t j = 0; j < columns; ++j)
+    {
+        to[j] = corrections[j] / 128 * excess;
+    }
+    for (index_t j = 0; start.bias != nullptr && j < n; ++j)
+    {
+        to[j] += start.bias[j];
+    }
+    return to;
+}
+
+template <class Arch, simd::dot_kind Kind>
+void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
     const std::byte* packed, s8_arguments t, std::byte* scratch) noexcept
 {
     using shape = gemm_s8_shape<Arch, Kind>;
@@ -436,13 +731,18 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
     }
     const index_t groups = (k + 3) / 4;
     const index_t panels = (n + shape::panel - 1) / shape::panel;
+    const s8_space<Arch, Kind> space(m, n, k);
     const auto address = reinterpret_cast<std::uintptr_t>(scratch);
-    auto* const prepared = reinterpret_cast<std::uint32_t*>(scratch + (64 - address % 64) % 64);
+    scratch += (64 - address % 64) % 64;
+    auto* const prepared = reinterpret_cast<std::uint32_t*>(scratch);
+    auto* const scales = reinterpret_cast<float*>(scratch + space.scales);
     const auto* const weights = reinterpret_cast<const std::int8_t*>(packed);
-    const auto* const corrections =
-        reinterpret_cast<const std::int32_t*>(packed + panels * shape::panel * groups * 4);
-    const index_t blocks = (m + shape::block_rows - 1) / shape::block_rows;
-    const index_t block_rows = (m + blocks - 1) / blocks;
+    const std::int32_t* const starts = detail::list_starts<Arch, Kind>(n, panels * shape::panel,
+        product.start, product.codes.is_unsigned,
+        reinterpret_cast<const std::int32_t*>(packed + panels * shape::panel * groups * 4),
+        reinterpret_cast<std::int32_t*>(scratch + space.starts));
+    const index_t block_rows = space.block_rows;
+    const index_t t_size = t.kind == s8_result::codes ? 1 : 4;
     // A thread is worth waking for about 2^21 multiply-adds.
     const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) /
                         static_cast<double>(index_t{1} << 21);
@@ -459,9 +759,20 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
         for (index_t i = 0; i < tiles; ++i)
         {
             const index_t high = height + (i < higher ? 1 : 0);
-            prepare_rows<Arch, Kind>(high, k,
-                {x.data + (row + done) * x.row_stride, x.row_stride, x.col_stride},
-                prepared + done * groups * dot::words);
+            std::uint32_t* const to = prepared + done * groups * dot::words;
+            if (product.floats != nullptr)
+            {
+                detail::prepare_floats<Arch, Kind>(high, k,
+                    product.floats + (row + done) * product.x_row, product.x_row, scales + done,
+                    to);
+            }
+            else
+            {
+                const auto& x = product.codes;
+                code_operand part = x;
+                part.data += (row + done) * x.row_stride;
+                detail::prepare_rows<Arch, Kind>(high, k, part, to);
+            }
             done += high;
         }
         parallel_for(panels, chunk,
@@ -481,15 +792,12 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
                                                                      : s8_width::half;
                     tile.columns = left < count * shape::panel ? left : count * shape::panel;
                     tile.w = weights + p * tile.w_panel;
-                    tile.corrections = corrections + column;
+                    tile.start = starts == nullptr ? nullptr : starts + column;
                     // The tiles share out the next panel; a single one reads it soon enough.
                     const index_t share = tiles == 1 ? 0 : 4 * shape::panel / tiles + 1;
                     tile.ahead_step = share;
-                    if (t.floats != nullptr)
-                    {
-                        tile.w_scale = t.w_scale + column;
-                        tile.bias = t.bias == nullptr ? nullptr : t.bias + column;
-                    }
+                    tile.w_scale = t.w_scale == nullptr ? nullptr : t.w_scale + column;
+                    tile.bias = t.bias == nullptr ? nullptr : t.bias + column;
                     index_t at = 0;
                     for (index_t i = 0; i < tiles; ++i)
                     {
@@ -497,15 +805,15 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
                         const index_t offset = (row + at) * t.row_stride + column * t.col_stride;
                         tile.x = prepared + at * groups * dot::words;
                         tile.ahead = tile.w + (tiles == 1 ? 0 : tile.w_panel + i * share * groups);
-                        if (t.floats != nullptr)
+                        if (product.floats != nullptr)
                         {
-                            tile.floats = t.floats + offset;
+                            tile.x_scale = scales + at;
+                        }
+                        else if (t.x_scale != nullptr)
+                        {
                             tile.x_scale = t.x_scale + (row + at) * t.x_scale_step;
                         }
-                        else
-                        {
-                            tile.integers = t.integers + offset;
-                        }
+                        tile.y = static_cast<std::byte*>(t.y) + offset * t_size;
                         pick_s8<Arch, Kind>(
                             high, width, std::make_integer_sequence<index_t, shape::rows>{})(tile);
                         at += high;
@@ -516,47 +824,93 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> 
     }
 }
 
-} // namespace detail
-
-template <class Arch, simd::dot_kind Kind>
-std::size_t gemm_s8_scratch_bytes(index_t m, index_t n, index_t k) noexcept
+/// Arguments that do not depend on the kind of result.
+template <class Result>
+s8_arguments s8_result_arguments(const Result& y, s8_result kind) noexcept
 {
-    using shape = detail::gemm_s8_shape<Arch, Kind>;
-    if (m <= 0 || n <= 0)
-    {
-        return 0;
-    }
-    const index_t blocks = (m + shape::block_rows - 1) / shape::block_rows;
-    const index_t rows = (m + blocks - 1) / blocks;
-    return static_cast<std::size_t>(rows * ((k + 3) / 4) * simd::dot<Arch, Kind>::words) * 4 + 64;
-}
-
-template <class Arch, simd::dot_kind Kind>
-void gemm_s8_s32(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> x,
-    const std::byte* packed, matrix_result<std::int32_t> y, std::byte* scratch) noexcept
-{
-    detail::s8_arguments t{};
-    t.integers = y.data;
+    s8_arguments t{};
+    t.kind = kind;
+    t.y = y.data;
     t.row_stride = y.row_stride;
     t.col_stride = y.col_stride;
-    detail::gemm_s8_tiled<Arch, Kind>(m, n, k, x, packed, t, scratch);
+    return t;
 }
 
-template <class Arch, simd::dot_kind Kind>
-void gemm_s8(index_t m, index_t n, index_t k, matrix_operand<std::int8_t> x,
-    const std::byte* packed, matrix_result<float> y, const dequantize& e,
-    std::byte* scratch) noexcept
+inline s8_product s8_product_of(const code_operand& x, const integer_start& start) noexcept
 {
-    detail::s8_arguments t{};
-    t.floats = y.data;
-    t.row_stride = y.row_stride;
-    t.col_stride = y.col_stride;
+    s8_product product;
+    product.codes = x;
+    product.start = start;
+    return product;
+}
+
+inline s8_arguments s8_float_arguments(const matrix_result<float>& y, const dequantize& e) noexcept
+{
+    s8_arguments t = detail::s8_result_arguments(y, s8_result::floats);
     t.x_scale = e.x_scale;
     t.x_scale_step = e.one_x_scale ? 0 : 1;
     t.w_scale = e.w_scale;
     t.bias = e.bias;
     t.act = e.act;
-    detail::gemm_s8_tiled<Arch, Kind>(m, n, k, x, packed, t, scratch);
+    return t;
+}
+
+} // namespace detail
+
+template <class Arch, simd::dot_kind Kind>
+std::size_t gemm_s8_scratch_bytes(index_t m, index_t n, index_t k) noexcept
+{
+    if (m <= 0 || n <= 0)
+    {
+        return 0;
+    }
+    return static_cast<std::size_t>(detail::s8_space<Arch, Kind>(m, n, k).all);
+}
+
+template <class Arch, simd::dot_kind Kind>
+void gemm_s8_s32(index_t m, index_t n, index_t k, code_operand x, const std::byte* packed,
+    matrix_result<std::int32_t> y, std::byte* scratch, const integer_start& start) noexcept
+{
+    detail::gemm_s8_tiled<Arch, Kind>(m, n, k, detail::s8_product_of(x, start), packed,
+        detail::s8_result_arguments(y, detail::s8_result::integers), scratch);
+}
+
+template <class Arch, simd::dot_kind Kind>
+void gemm_s8(index_t m, index_t n, index_t k, code_operand x, const std::byte* packed,
+    matrix_result<float> y, const dequantize& e, std::byte* scratch) noexcept
+{
+    detail::gemm_s8_tiled<Arch, Kind>(m, n, k, detail::s8_product_of(x, e.start), packed,
+        detail::s8_float_arguments(y, e), scratch);
+}
+
+template <class Arch, simd::dot_kind Kind>
+void gemm_s8(index_t m, index_t n, index_t k, code_operand x, const std::byte* packed,
+    code_result y, const requantize& e, std::byte* scratch) noexcept
+{
+    // Unsigned codes are made as signed ones, 128 less, and turned when they are written.
+    const std::int32_t less = y.is_unsigned ? 128 : 0;
+    detail::s8_arguments t = detail::s8_result_arguments(y, detail::s8_result::codes);
+    const std::int32_t zero = e.y_zero - less;
+    t.w_scale = e.multiplier;
+    t.lowest = static_cast<float>(e.act == activation::relu ? 0 : -128 - zero);
+    t.highest = static_cast<float>(127 - zero);
+    t.y_zero = zero;
+    t.y_flip = less == 0 ? 0 : -128;
+    detail::gemm_s8_tiled<Arch, Kind>(
+        m, n, k, detail::s8_product_of(x, e.start), packed, t, scratch);
+}
+
+template <class Arch, simd::dot_kind Kind>
+void gemm_s8_dynamic(index_t m, index_t n, index_t k, const float* x, index_t x_row,
+    const std::byte* packed, matrix_result<float> y, const dequantize& e,
+    std::byte* scratch) noexcept
+{
+    detail::s8_product product;
+    product.floats = x;
+    product.x_row = x_row;
+    detail::s8_arguments t = detail::s8_float_arguments(y, e);
+    t.x_scale_step = 1;
+    detail::gemm_s8_tiled<Arch, Kind>(m, n, k, product, packed, t, scratch);
 }
 
 } // namespace kernel

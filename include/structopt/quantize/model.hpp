@@ -21,6 +21,33 @@ namespace nn
 namespace detail
 {
 
+/// Rows of floats next to each other.
+struct float_rows
+{
+    const float* data;
+    index_t stride;
+};
+
+/// x [batch, columns] of any strides as rows; a transposed x is copied to scratch.
+inline float_rows rows_of(view<const float, 2> x, scratch& space) noexcept
+{
+    const index_t batch = x.shape(0);
+    const index_t columns = x.shape(1);
+    if (x.stride(1) == 1 || columns <= 1)
+    {
+        return {x.data(), x.stride(0)};
+    }
+    auto* const rows = space.take<float>(batch * columns);
+    for (index_t b = 0; b < batch; ++b)
+    {
+        for (index_t c = 0; c < columns; ++c)
+        {
+            rows[b * columns + c] = x.data()[b * x.stride(0) + c * x.stride(1)];
+        }
+    }
+    return {rows, columns};
+}
+
 /// Codes of a batch of activations, quantized row by row (dynamic, symmetric).
 struct quantized_rows
 {
@@ -34,29 +61,15 @@ inline std::size_t quantized_rows_bytes(index_t batch, index_t columns) noexcept
            scratch_size<float>(batch * columns);
 }
 
-/// Quantizes x [batch, columns] of any strides into scratch; a transposed x is copied first.
+/// Quantizes x [batch, columns] of any strides into scratch.
 inline quantized_rows quantize_activations(view<const float, 2> x, scratch& space) noexcept
 {
     const index_t batch = x.shape(0);
     const index_t columns = x.shape(1);
     auto* const codes = space.take<std::int8_t>(batch * columns);
     auto* const scales = space.take<float>(batch);
-    const float* from = x.data();
-    index_t stride = x.stride(0);
-    if (x.stride(1) != 1 && columns > 1)
-    {
-        auto* const rows = space.take<float>(batch * columns);
-        for (index_t b = 0; b < batch; ++b)
-        {
-            for (index_t c = 0; c < columns; ++c)
-            {
-                rows[b * columns + c] = x.data()[b * x.stride(0) + c * x.stride(1)];
-            }
-        }
-        from = rows;
-        stride = columns;
-    }
-    kernel::quantize_rows<>(batch, columns, from, stride, codes, columns, scales);
+    const float_rows from = detail::rows_of(x, space);
+    kernel::quantize_rows<>(batch, columns, from.data, from.stride, codes, columns, scales);
     return {codes, scales};
 }
 
@@ -109,17 +122,17 @@ struct storage_traits<quantize::int8_matrix>
 
     static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
     {
-        return detail::quantized_rows_bytes(batch, s.columns()) +
+        return scratch_size<float>(batch * s.columns()) +
                kernel::gemm_s8_scratch_bytes<>(batch, s.rows(), s.columns());
     }
 
     static void product(const storage& s, view<const float, 2> x, const float* bias,
         view<float, 2> y, scratch space) noexcept
     {
-        const auto q = detail::quantize_activations(x, space);
-        kernel::gemm_s8<>(x.shape(0), s.rows(), s.columns(), {q.codes, s.columns(), 1}, s.panels(),
-            {y.data(), y.stride(0), y.stride(1)},
-            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias}, space.data());
+        const auto from = detail::rows_of(x, space);
+        kernel::gemm_s8_dynamic<>(x.shape(0), s.rows(), s.columns(), from.data, from.stride,
+            s.panels(), {y.data(), y.stride(0), y.stride(1)},
+            {.w_scale = s.scales().data(), .bias = bias}, space.data());
     }
 
     static constexpr bool takes_groups = true;

@@ -124,5 +124,69 @@ STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> load_bytes(const std::int8_t* 
     return batch<std::int32_t, Arch>::load_aligned(words);
 }
 
+/// The low bytes of four registers, one after the other; values must lie in [-128, 127].
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> narrow(const batch<std::int32_t, Arch>& a,
+    const batch<std::int32_t, Arch>& b, const batch<std::int32_t, Arch>& c,
+    const batch<std::int32_t, Arch>& d) noexcept
+{
+    // Packing works within 128-bit blocks: block i has the words i of a, b, c and d.
+#if defined(__AVX512BW__)
+    if constexpr (register_bytes<Arch> == 64)
+    {
+        const __m512i blocks =
+            _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+        return _mm512_maskz_permutexvar_epi32(static_cast<__mmask16>(-1),
+            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), blocks);
+    }
+    else
+#endif
+#if defined(__AVX2__)
+        if constexpr (register_bytes<Arch> == 32)
+    {
+        const __m256i blocks =
+            _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+        return _mm256_permutevar8x32_epi32(blocks, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+    else
+#endif
+#if defined(__SSE2__) || defined(_M_X64)
+        if constexpr (register_bytes<Arch> == 16)
+    {
+        return batch<std::int32_t, Arch>(
+            _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d)));
+    }
+    else
+#endif
+    {
+        constexpr index_t lanes = width<std::int32_t, Arch>;
+        alignas(64) std::int8_t bytes[static_cast<std::size_t>(4 * lanes)];
+        simd::store_narrow(bytes, a);
+        simd::store_narrow(bytes + lanes, b);
+        simd::store_narrow(bytes + 2 * lanes, c);
+        simd::store_narrow(bytes + 3 * lanes, d);
+        return simd::load_bytes<Arch>(bytes);
+    }
+}
+
+/// x within [low, high]; none of them NaN.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE batch<float, Arch> clamp(const batch<float, Arch>& x,
+    const batch<float, Arch>& low, const batch<float, Arch>& high) noexcept
+{
+#if defined(__AVX512F__)
+    // g++ 12 warns about the unmasked intrinsics that xsimd calls (its bug 105593).
+    if constexpr (register_bytes<Arch> == 64)
+    {
+        const auto all = static_cast<__mmask16>(-1);
+        return _mm512_maskz_min_ps(all, _mm512_maskz_max_ps(all, x, low), high);
+    }
+    else
+#endif
+    {
+        return xsimd::min(xsimd::max(x, low), high);
+    }
+}
+
 } // namespace simd
 STRUCTOPT_END_NAMESPACE

@@ -1,0 +1,431 @@
+// Integer layers Y[B, N] = X[B, K] W[N, K]^T, weights int8 with one scale per output, packed once; ours
+// and peers on the same data. Results are checked against double sums before anything is timed.
+//
+//   structopt           int8 in, int32 out
+//   structopt_requant   int8 in, int8 out, requantized per output
+//   structopt_dynamic   float in and out, activations quantized inside the timed region
+//   structopt_f32       float weights, packed: what int8 is to be faster than
+//   onednn_...          s8 or u8 in, s32 or f32 out: nothing is quantized inside the timed region
+//   xnnpack_qd8         float in and out, quantized inside the timed region
+//   xnnpack_qs8         int8 in, int8 out
+//
+// Counters: integer operations per second, and the bytes of the weights as they are multiplied.
+
+#include <structopt/core.hpp>
+#include <structopt/kernel/gemm.hpp>
+#include <structopt/kernel/gemm_s8.hpp>
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <limits>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#ifdef STRUCTOPT_HAVE_ONEDNN
+#include <oneapi/dnnl/dnnl.hpp>
+#endif
+#ifdef STRUCTOPT_HAVE_XNNPACK
+#include <xnnpack.h>
+#endif
+
+using namespace structopt;
+
+namespace
+{
+
+struct extents
+{
+    index_t batch;
+    index_t in;
+    index_t out;
+};
+
+/// One scale for static activations and for static results: four deviations reach 127.
+constexpr float static_scale = 4.0f / 127.0f;
+
+/// One layer: standard normal activations, weights of variance 1 / in, so that outputs are about 1.
+struct layer
+{
+    explicit layer(const extents& e)
+        : size(e)
+        , x(static_cast<std::size_t>(e.batch * e.in))
+        , w(static_cast<std::size_t>(e.out * e.in))
+        , x_codes(x.size() + 64)
+        , w_codes(w.size())
+        , w_scale(static_cast<std::size_t>(e.out))
+    {
+        random_engine rng(1);
+        const float deviation = 1 / std::sqrt(static_cast<float>(e.in));
+        for (float& value : x)
+        {
+            value = normal<float>(rng);
+        }
+        for (float& value : w)
+        {
+            value = normal<float>(rng, 0, deviation);
+        }
+        for (std::size_t i = 0; i < x.size(); ++i)
+        {
+            const float code = std::clamp(std::nearbyint(x[i] / static_scale), -127.0f, 127.0f);
+            x_codes[i] = static_cast<std::int8_t>(code);
+        }
+        kernel::quantize_rows<>(e.out, e.in, w.data(), e.in, w_codes.data(), e.in, w_scale.data());
+    }
+
+    index_t outputs() const
+    {
+        return size.batch * size.out;
+    }
+
+    /// Whether 64 outputs, spread over the result, agree with sums in double over the floats; a zero
+    /// output fails. `found(b, n)` is an output.
+    template <class Found>
+    bool right(double tolerance, const Found& found) const
+    {
+        for (index_t i = 0; i < 64; ++i)
+        {
+            const index_t b = i * size.batch / 64;
+            const index_t n = i * 37 % size.out;
+            double sum = 0;
+            for (index_t k = 0; k < size.in; ++k)
+            {
+                sum += static_cast<double>(x[static_cast<std::size_t>(b * size.in + k)]) *
+                       static_cast<double>(w[static_cast<std::size_t>(n * size.in + k)]);
+            }
+            if (!(std::abs(static_cast<double>(found(b, n)) - sum) <= tolerance))
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// The scale of int32 sums of static codes.
+    float sum_scale(index_t n) const
+    {
+        return static_scale * w_scale[static_cast<std::size_t>(n)];
+    }
+
+    extents size;
+    buffer<float> x;
+    buffer<float> w;
+    buffer<std::int8_t> x_codes;
+    buffer<std::int8_t> w_codes;
+    buffer<float> w_scale;
+};
+
+/// Our packed weights and scratch.
+struct packed_layer : layer
+{
+    explicit packed_layer(const extents& e)
+        : layer(e)
+        , panels(kernel::packed_bytes_s8<>(e.out, e.in))
+        , scratch(kernel::gemm_s8_scratch_bytes<>(e.batch, e.out, e.in))
+    {
+        kernel::pack_s8<>(e.out, e.in, w_codes.data(), e.in, panels.data());
+    }
+
+    buffer<std::byte> panels;
+    buffer<std::byte> scratch;
+};
+
+/// Times `run` after its result was found right; `found(b, n)` is an output as a number.
+template <class Found>
+void time_layer(benchmark::State& state, const layer& l, double tolerance, std::size_t weight_bytes,
+    const std::function<void()>& run, const Found& found)
+{
+    run();
+    if (!l.right(tolerance, found))
+    {
+        state.SkipWithError("wrong result");
+        return;
+    }
+    for (auto _ : state)
+    {
+        run();
+        benchmark::ClobberMemory();
+    }
+    const double operations = 2.0 * static_cast<double>(l.size.batch) *
+                              static_cast<double>(l.size.in) * static_cast<double>(l.size.out);
+    state.counters["GOP/s"] =
+        benchmark::Counter(1e-9 * operations, benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["weight_bytes"] = static_cast<double>(weight_bytes);
+}
+
+template <class T>
+auto element(const buffer<T>& y, const extents& e)
+{
+    return [&y, e](index_t b, index_t n)
+    {
+        return static_cast<float>(y[static_cast<std::size_t>(b * e.out + n)]);
+    };
+}
+
+void sums(benchmark::State& state, const extents& e)
+{
+    packed_layer l(e);
+    buffer<std::int32_t> y(static_cast<std::size_t>(l.outputs()));
+    time_layer(
+        state, l, 0.1, l.panels.size(),
+        [&]
+        {
+            kernel::gemm_s8_s32<>(e.batch, e.out, e.in, {l.x_codes.data(), e.in, 1},
+                l.panels.data(), {y.data(), e.out, 1}, l.scratch.data());
+        },
+        [&](index_t b, index_t n)
+        {
+            return element(y, e)(b, n) * l.sum_scale(n);
+        });
+}
+
+void requant(benchmark::State& state, const extents& e)
+{
+    packed_layer l(e);
+    buffer<std::int8_t> y(static_cast<std::size_t>(l.outputs()));
+    buffer<float> multiplier(l.w_scale);
+    // static_scale * w_scale / static_scale: the multipliers are the weights' scales.
+    time_layer(
+        state, l, 0.1, l.panels.size(),
+        [&]
+        {
+            kernel::gemm_s8<>(e.batch, e.out, e.in, {l.x_codes.data(), e.in, 1}, l.panels.data(),
+                {y.data(), e.out, 1}, kernel::requantize{.multiplier = multiplier.data()},
+                l.scratch.data());
+        },
+        [&](index_t b, index_t n)
+        {
+            return element(y, e)(b, n) * static_scale;
+        });
+}
+
+void dynamic(benchmark::State& state, const extents& e)
+{
+    packed_layer l(e);
+    buffer<float> y(static_cast<std::size_t>(l.outputs()));
+    time_layer(
+        state, l, 0.1, l.panels.size(),
+        [&]
+        {
+            kernel::gemm_s8_dynamic<>(e.batch, e.out, e.in, l.x.data(), e.in, l.panels.data(),
+                {y.data(), e.out, 1}, {.w_scale = l.w_scale.data()}, l.scratch.data());
+        },
+        element(y, e));
+}
+
+void floats(benchmark::State& state, const extents& e)
+{
+    layer l(e);
+    buffer<float> y(static_cast<std::size_t>(l.outputs()));
+    buffer<float> panels(static_cast<std::size_t>(kernel::packed_size<float>(e.out, e.in)));
+    kernel::pack_b<float>(e.out, e.in, l.w.data(), e.in, panels.data());
+    buffer<std::byte> scratch(kernel::gemm_packed_scratch_bytes<float>(e.batch, e.out, e.in));
+    time_layer(
+        state, l, 1e-4, panels.size() * sizeof(float),
+        [&]
+        {
+            kernel::gemm_packed<float>(e.batch, e.out, e.in, {l.x.data(), e.in, 1}, panels.data(),
+                y.data(), e.out, {}, scratch.data());
+        },
+        element(y, e));
+}
+
+#ifdef STRUCTOPT_HAVE_ONEDNN
+template <class X, class Y>
+void onednn(benchmark::State& state, const extents& e)
+{
+    using namespace dnnl;
+    layer l(e);
+    constexpr bool float_out = std::is_same_v<Y, float>;
+    // The same codes; unsigned ones are those of max(x, 0), and so are the sums to compare with.
+    buffer<X> codes(l.x_codes.size());
+    for (std::size_t i = 0; i < l.x.size(); ++i)
+    {
+        const int code = l.x_codes[i];
+        codes[i] = static_cast<X>(std::is_unsigned_v<X> ? std::max(code, 0) : code);
+        l.x[i] = std::is_unsigned_v<X> ? std::max(l.x[i], 0.0f) : l.x[i];
+    }
+    buffer<Y> result(static_cast<std::size_t>(l.outputs()));
+    engine cpu(engine::kind::cpu, 0);
+    stream queue(cpu);
+    const auto s8 = memory::data_type::s8;
+    const memory::desc x_desc({e.batch, e.in}, std::is_unsigned_v<X> ? memory::data_type::u8 : s8,
+        memory::format_tag::ab);
+    const memory::desc w_plain({e.in, e.out}, s8, memory::format_tag::ba);
+    const memory::desc w_any({e.in, e.out}, s8, memory::format_tag::any);
+    const memory::desc y_desc({e.batch, e.out},
+        float_out ? memory::data_type::f32 : memory::data_type::s32, memory::format_tag::ab);
+    primitive_attr attributes;
+    if (float_out)
+    {
+        attributes.set_scales_mask(DNNL_ARG_WEIGHTS, 1 << 1);
+    }
+    const matmul::primitive_desc chosen(cpu, x_desc, w_any, y_desc, attributes);
+    memory x(x_desc, cpu, codes.data());
+    memory y(y_desc, cpu, result.data());
+    memory plain_w(w_plain, cpu, l.w_codes.data());
+    memory w(chosen.weights_desc(), cpu);
+    reorder(plain_w, w).execute(queue, plain_w, w);
+    queue.wait();
+    const matmul product(chosen);
+    std::unordered_map<int, memory> arguments{
+        {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y}};
+    if (float_out)
+    {
+        arguments.insert({DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+            memory(
+                {{e.out}, memory::data_type::f32, memory::format_tag::a}, cpu, l.w_scale.data())});
+    }
+    time_layer(
+        state, l, 0.1, chosen.weights_desc().get_size(),
+        [&]
+        {
+            product.execute(queue, arguments);
+            queue.wait();
+        },
+        [&](index_t b, index_t n)
+        {
+            return element(result, e)(b, n) * (float_out ? static_scale : l.sum_scale(n));
+        });
+}
+#endif
+
+#ifdef STRUCTOPT_HAVE_XNNPACK
+std::size_t extent(index_t n)
+{
+    return static_cast<std::size_t>(n);
+}
+
+/// An operator that is deleted with its scope.
+struct xnn_owner
+{
+    ~xnn_owner()
+    {
+        if (handle != nullptr)
+        {
+            xnn_delete_operator(handle);
+        }
+    }
+
+    xnn_operator_t handle = nullptr;
+};
+
+void xnnpack_qd8(benchmark::State& state, const extents& e)
+{
+    layer l(e);
+    buffer<float> y(static_cast<std::size_t>(l.outputs()));
+    buffer<std::int8_t> codes(l.x.size() + XNN_EXTRA_BYTES);
+    buffer<xnn_quantization_params> parameters(extent(e.batch) + XNN_EXTRA_QUANTIZATION_PARAMS);
+    const float infinity = std::numeric_limits<float>::infinity();
+    xnn_owner convert;
+    xnn_owner product;
+    const xnn_status done = xnn_status_success;
+    const bool ready = xnn_initialize(nullptr) == done &&
+                       xnn_create_convert_nc_f32_qd8(0, &convert.handle) == done &&
+                       xnn_reshape_convert_nc_f32_qd8(convert.handle, extent(e.batch), extent(e.in),
+                           extent(e.in), extent(e.in), nullptr) == done &&
+                       xnn_setup_convert_nc_f32_qd8(
+                           convert.handle, l.x.data(), codes.data(), parameters.data()) == done &&
+                       xnn_create_fully_connected_nc_qd8_f32_qc8w(extent(e.in), extent(e.out),
+                           extent(e.in), extent(e.out), l.w_scale.data(), l.w_codes.data(), nullptr,
+                           -infinity, infinity, 0, nullptr, nullptr, &product.handle) == done &&
+                       xnn_reshape_fully_connected_nc_qd8_f32_qc8w(
+                           product.handle, extent(e.batch), nullptr) == done &&
+                       xnn_setup_fully_connected_nc_qd8_f32_qc8w(
+                           product.handle, codes.data(), y.data(), parameters.data()) == done;
+    if (!ready)
+    {
+        state.SkipWithError("refused by XNNPACK");
+        return;
+    }
+    time_layer(
+        state, l, 0.1, l.w_codes.size(),
+        [&]
+        {
+            xnn_run_operator(convert.handle, nullptr);
+            xnn_run_operator(product.handle, nullptr);
+        },
+        element(y, e));
+}
+
+void xnnpack_qs8(benchmark::State& state, const extents& e)
+{
+    layer l(e);
+    buffer<std::int8_t> y(static_cast<std::size_t>(l.outputs()));
+    xnn_owner product;
+    const xnn_status done = xnn_status_success;
+    const bool ready =
+        xnn_initialize(nullptr) == done &&
+        xnn_create_fully_connected_nc_qs8_qc8w(extent(e.in), extent(e.out), extent(e.in),
+            extent(e.out), 0, static_scale, l.w_scale.data(), l.w_codes.data(), nullptr, 0,
+            static_scale, -128, 127, 0, nullptr, nullptr, &product.handle) == done &&
+        xnn_reshape_fully_connected_nc_qs8_qc8w(product.handle, extent(e.batch), nullptr) == done &&
+        xnn_setup_fully_connected_nc_qs8_qc8w(product.handle, l.x_codes.data(), y.data()) == done;
+    if (!ready)
+    {
+        state.SkipWithError("refused by XNNPACK");
+        return;
+    }
+    time_layer(
+        state, l, 0.1, l.w_codes.size(),
+        [&]
+        {
+            xnn_run_operator(product.handle, nullptr);
+        },
+        [&](index_t b, index_t n)
+        {
+            return element(y, e)(b, n) * static_scale;
+        });
+}
+#endif
+
+void add(const char* contender, const extents& e, void (*run)(benchmark::State&, const extents&))
+{
+    const std::string name = std::string("gemm_int8/") + contender + "/" + std::to_string(e.batch) +
+                             "x" + std::to_string(e.in) + "x" + std::to_string(e.out);
+    benchmark::RegisterBenchmark(name.c_str(),
+        [run, e](benchmark::State& state)
+        {
+            run(state, e);
+        })
+        ->Unit(benchmark::kMicrosecond);
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    benchmark::Initialize(&argc, argv);
+    for (const extents& e : {extents{1, 1024, 1024}, extents{8, 1024, 1024},
+             extents{64, 1024, 1024}, extents{256, 1024, 1024}, extents{64, 784, 300},
+             extents{64, 4096, 4096}, extents{1, 4096, 4096}})
+    {
+        add("structopt", e, sums);
+        add("structopt_requant", e, requant);
+        add("structopt_dynamic", e, dynamic);
+        add("structopt_f32", e, floats);
+#ifdef STRUCTOPT_HAVE_ONEDNN
+        add("onednn_s8s8_s32", e, onednn<std::int8_t, std::int32_t>);
+        add("onednn_u8s8_s32", e, onednn<std::uint8_t, std::int32_t>);
+        add("onednn_s8s8_f32", e, onednn<std::int8_t, float>);
+#endif
+#ifdef STRUCTOPT_HAVE_XNNPACK
+        add("xnnpack_qd8", e, xnnpack_qd8);
+        add("xnnpack_qs8", e, xnnpack_qs8);
+#endif
+    }
+#ifndef STRUCTOPT_HAVE_ONEDNN
+    std::fprintf(stderr, "absent: onednn\n");
+#endif
+#ifndef STRUCTOPT_HAVE_XNNPACK
+    std::fprintf(stderr, "absent: xnnpack\n");
+#endif
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+}
