@@ -10,6 +10,7 @@
 #include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/kernel/im2col.hpp>
 #include <structopt/kernel/image_s8.hpp>
+#include <structopt/kernel/low_rank.hpp>
 #include <structopt/kernel/operand.hpp>
 #include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>
