@@ -245,7 +245,7 @@ int main(int argc, char** argv)
              extents{64, 4096, 4096}, extents{1, 4096, 4096}})
     {
         add("gemm_f32", "structopt_packed", e, packed<float>);
-        add("gemm_f32", "structopt_bf16_weights", e, packed<bfloat16>);
+        add("gemm_f32", "structopt_bf16_weights", e, packed<structopt::bfloat16>);
         add("gemm_f32", "structopt", e, plain);
 #ifdef STRUCTOPT_HAVE_OPENBLAS
         add("gemm_f32", "openblas", e, openblas);
