@@ -102,6 +102,10 @@ template <bool Transposed, class S, class U, class P>
 void any_product(const S& m, view<const U, 2> x, view<P, 2> y)
 {
     const index_t n = x.shape(1);
+    if (n == 0)
+    {
+        return;
+    }
     if (n > 1 && x.stride(1) != 1)
     {
         const auto lines = structopt::copy(x);
