@@ -18,6 +18,7 @@
 #include <structopt/kernel/pool.hpp>
 #include <structopt/kernel/quantize_rows.hpp>
 #include <structopt/kernel/sddmm_csr.hpp>
+#include <structopt/kernel/spmm_bitmask.hpp>
 #include <structopt/kernel/spmm_bsr.hpp>
 #include <structopt/kernel/spmm_csr.hpp>
 #include <structopt/kernel/spmm_csr_s8.hpp>

@@ -124,6 +124,7 @@ TEST_CASE("all packed formats as weights")
     check_format<sparse::packed_nm<float, 2, 4>>("nm2x4");
     check_format<sparse::packed_nm<double, 4, 8>>("nm4x8");
     check_format<sparse::bsr<float, 16, 1>>("bsr16x1");
+    check_format<sparse::bitmask<float>>("bitmask");
     check_format<sparse::bsr<float, 4, 4, std::uint16_t>>("bsr4x4");
 }
 

@@ -1,13 +1,15 @@
 /// @file
 /// Matrices packed for the kernels of this machine as weights of deployed layers:
 /// `dense<sparse::sliced<float>>` for single samples, `dense<sparse::tiled<float>>` for batches, blocks, V x 1
-/// vectors and N:M for both.
+/// vectors, N:M and bitmasks for both.
 ///
 /// Files hold the matrix and not its packing: it is packed again when it is read.
 #pragma once
 
+#include <structopt/kernel/spmm_bitmask.hpp>
 #include <structopt/kernel/spmm_bsr.hpp>
 #include <structopt/nn/storage.hpp>
+#include <structopt/sparse/bitmask.hpp>
 #include <structopt/sparse/bsr.hpp>
 #include <structopt/sparse/packed_nm.hpp>
 #include <structopt/sparse/sliced.hpp>
@@ -310,6 +312,50 @@ struct storage_traits<sparse::bsr<T, R, C, Index>>
 private:
     static constexpr auto text =
         detail::numbered_name<4 + detail::digits(R) + detail::digits(C)>("bsr", R, "x", C);
+};
+
+/// One bit per element: the smallest exact format at moderate densities.
+template <std::floating_point T>
+struct storage_traits<sparse::bitmask<T>> : detail::packed_traits<sparse::bitmask<T>>
+{
+    using storage = sparse::bitmask<T>;
+
+    static constexpr std::string_view name() noexcept
+    {
+        return "bitmask";
+    }
+
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return kernel::spmm_bitmask_scratch_bytes<T>(batch, s.rows(), s.columns());
+    }
+
+    static void product(
+        const storage& s, view<const T, 2> x, const T* bias, view<T, 2> y, scratch space) noexcept
+    {
+        const kernel::bitmask_operand<T> w{
+            s.rows(), s.columns(), s.words().data(), s.offsets().data(), s.values().data()};
+        kernel::spmm_bitmask(x.shape(0), w, storage_traits::operand(x), storage_traits::result(y),
+            kernel::spmm_finish<T>{.bias = bias}, space.data());
+    }
+
+    template <class Sink>
+    static void save(const storage& s, Sink& sink)
+    {
+        sink.put("words", std::span<const std::uint64_t>(s.words()));
+        sink.put("offsets", std::span<const std::uint32_t>(s.offsets()));
+        sink.put("values", std::span<const T>(s.values()));
+    }
+
+    template <class Source>
+    static storage load(Source& source)
+    {
+        auto words = source.template get<std::uint64_t>("words");
+        auto offsets = source.template get<std::uint32_t>("offsets");
+        auto values = source.template get<T>("values");
+        return storage(source.rows(), source.columns(), std::move(words), std::move(offsets),
+            std::move(values));
+    }
 };
 
 } // namespace nn
