@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 
 using namespace structopt;
 using support::check_parts;
@@ -132,6 +133,30 @@ TEST_CASE("coordinates: any order, several entries in one place")
                         large.canonical();
                     }),
         {"row 0, column 1", "-128 to 127", "got 128"});
+}
+
+TEST_CASE("coordinates in random order, some of them several times")
+{
+    random_engine rng(5);
+    for (int round = 0; round < 50; ++round)
+    {
+        sparse::coo<double> m(6, 9);
+        auto dense = structopt::zeros<double>(shape<2>{6, 9});
+        for (int i = 0; i < round; ++i)
+        {
+            const index_t r = uniform_index(rng, 6);
+            const index_t c = uniform_index(rng, 9);
+            const auto value = static_cast<double>(uniform_index(rng, 100));
+            m.add(r, c, value);
+            dense(r, c) += value;
+        }
+        CHECK(support::same(m.to_dense(), dense));
+        const auto rows = sparse::convert<sparse::csr<double>>(m);
+        CHECK(support::same(rows.to_dense(), dense));
+        // Its arrays are those of a matrix.
+        CHECK(sparse::csr<double>(
+                  6, 9, rows.offsets(), rows.indices(), std::as_const(rows).values()) == rows);
+    }
 }
 
 TEST_CASE("what is no matrix is refused: coordinates")
