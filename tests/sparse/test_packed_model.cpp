@@ -1,4 +1,5 @@
 #include <structopt/core/random.hpp>
+#include <structopt/io/state.hpp>
 #include <structopt/nn/activation.hpp>
 #include <structopt/nn/dense.hpp>
 #include <structopt/nn/sequential.hpp>
@@ -7,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/io_files.hpp"
 #include "support/random_tensor.hpp"
 
 #include <cstdint>
@@ -99,6 +101,15 @@ void check_format(const char* name)
         const auto x = random_tensor<T>(shape<2>{batch, 70}, rng);
         CHECK(largest_difference(dense(x), packed(x)) <= 70 * epsilon);
     }
+    const support::scratch_folder folder;
+    const std::string path = folder.path("packed.safetensors");
+    io::save_state(packed, path);
+    const auto nothing = zeros<T>(shape<2>{37, 70});
+    auto other = packed;
+    other.template layer<0>().weight =
+        traits::pack(view<const T, 2>(nothing.data(), shape<2>{37, 70}));
+    io::load_state(other, path);
+    CHECK(other.template layer<0>().weight == weight);
     memory file{37, 70, {}};
     traits::save(weight, file);
     CHECK(traits::load(file) == weight);

@@ -72,6 +72,12 @@ public:
         return m_rows * ((m_columns + M - 1) / M) * N;
     }
 
+    /// Elements of the matrix, zeros included.
+    std::size_t size() const noexcept
+    {
+        return static_cast<std::size_t>(m_rows * m_columns);
+    }
+
     /// Bytes of both arrays.
     std::size_t bytes() const noexcept
     {

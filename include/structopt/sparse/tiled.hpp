@@ -78,6 +78,12 @@ public:
         return m_tiling;
     }
 
+    /// Elements of the matrix, zeros included.
+    std::size_t size() const noexcept
+    {
+        return static_cast<std::size_t>(m_rows * m_columns);
+    }
+
     /// Bytes of all arrays.
     std::size_t bytes() const noexcept
     {
