@@ -342,77 +342,142 @@ STRUCTOPT_ALWAYS_INLINE void store_code_lanes(
     }
 }
 
-/// Converts and writes the sums [rows, vectors] of a tile.
+/// The numbers of one register of columns, by which sums become floats.
 template <class Arch>
-void finish_s8(
-    const s8_arguments& t, index_t rows, index_t vectors, const std::int32_t* sums) noexcept
+struct s8_columns
+{
+    simd::batch<float, Arch> scale;
+    simd::batch<float, Arch> bias;
+};
+
+/// Converts and writes the sums [rows, Vectors] of a tile: `body(i, columns, sum)` gives what is written
+/// as `T`.
+template <class T, class Arch, index_t Vectors, class Body>
+STRUCTOPT_ALWAYS_INLINE void finish_rows(
+    const s8_arguments& t, index_t rows, const std::int32_t* sums, const Body& body) noexcept
 {
     using integer = simd::batch<std::int32_t, Arch>;
     using real = simd::batch<float, Arch>;
     constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    const auto each = [&](const auto& body) STRUCTOPT_LAMBDA_INLINE
+    const index_t step = t.col_stride;
+    const index_t row_step = t.row_stride;
+    const index_t columns = t.columns;
+    for (index_t v = 0; v * lanes < columns; v += 2)
     {
-        for (index_t i = 0; i < rows; ++i)
+        // Two registers of columns at a time; their numbers are loaded once.
+        const index_t left = columns - v * lanes;
+        const index_t count[2] = {left < lanes ? left : lanes, left < lanes       ? 0
+                                                               : left < 2 * lanes ? left - lanes
+                                                                                  : lanes};
+        s8_columns<Arch> numbers[2];
+        for (index_t h = 0; h < 2; ++h)
         {
-            for (index_t v = 0; v * lanes < t.columns; ++v)
+            const index_t column = (v + h) * lanes;
+            numbers[h].scale = numbers[h].bias = real(-0.0f);
+            if (t.w_scale != nullptr && count[h] > 0)
             {
-                const index_t left = t.columns - v * lanes;
-                body(i, v * lanes, left < lanes ? left : lanes,
-                    integer::load_aligned(sums + (i * vectors + v) * lanes),
-                    i * t.row_stride + v * lanes * t.col_stride);
+                numbers[h].scale = simd::load_tail<Arch>(t.w_scale + column, count[h]);
+            }
+            if (t.bias != nullptr && count[h] > 0)
+            {
+                numbers[h].bias = simd::load_tail<Arch>(t.bias + column, count[h]);
             }
         }
-    };
+        T* y = static_cast<T*>(t.y) + v * lanes * step;
+        const std::int32_t* from = sums + v * lanes;
+        if (Vectors > 1 && step == 1 && count[1] == lanes)
+        {
+            for (index_t i = 0; i < rows; ++i)
+            {
+                const auto low = body(i, numbers[0], integer::load_aligned(from));
+                const auto high = body(i, numbers[1], integer::load_aligned(from + lanes));
+                if constexpr (sizeof(T) == 1)
+                {
+                    simd::store_narrow(y, low);
+                    simd::store_narrow(y + lanes, high);
+                }
+                else
+                {
+                    simd::store(y, low);
+                    simd::store(y + lanes, high);
+                }
+                from += Vectors * lanes;
+                y += row_step;
+            }
+            continue;
+        }
+        for (index_t i = 0; i < rows; ++i)
+        {
+            for (index_t h = 0; h < 2 && count[h] > 0; ++h)
+            {
+                const auto value = body(i, numbers[h], integer::load_aligned(from + h * lanes));
+                if constexpr (sizeof(T) == 1)
+                {
+                    detail::store_code_lanes<Arch>(y + h * lanes * step, step, value, count[h]);
+                }
+                else
+                {
+                    detail::store_lanes(y + h * lanes * step, step, value, count[h]);
+                }
+            }
+            from += Vectors * lanes;
+            y += row_step;
+        }
+    }
+}
+
+/// Converts and writes the sums [rows, Vectors] of a tile.
+template <class Arch, index_t Vectors>
+void finish_s8(const s8_arguments& t, index_t rows, const std::int32_t* sums) noexcept
+{
+    using integer = simd::batch<std::int32_t, Arch>;
+    using real = simd::batch<float, Arch>;
+    using columns = s8_columns<Arch>;
     if (t.kind == s8_result::integers)
     {
-        auto* const y = static_cast<std::int32_t*>(t.y);
-        each(
-            [&](index_t, index_t, index_t count, const integer& sum, index_t to)
-                STRUCTOPT_LAMBDA_INLINE
+        detail::finish_rows<std::int32_t, Arch, Vectors>(t, rows, sums,
+            [](index_t, const columns&, const integer& sum) STRUCTOPT_LAMBDA_INLINE
             {
-                detail::store_lanes(y + to, t.col_stride, sum, count);
+                return sum;
             });
-        return;
     }
-    const auto load = [](const float* from, index_t count) STRUCTOPT_LAMBDA_INLINE
+    else if (t.kind == s8_result::codes)
     {
-        return count == lanes ? simd::load<Arch>(from) : simd::load_tail<Arch>(from, count);
-    };
-    if (t.kind == s8_result::floats)
-    {
-        auto* const y = static_cast<float*>(t.y);
-        each(
-            [&](index_t i, index_t column, index_t count, const integer& sum, index_t to)
-                STRUCTOPT_LAMBDA_INLINE
+        const real lowest(t.lowest);
+        const real highest(t.highest);
+        const integer zero(t.y_zero);
+        const integer flip(t.y_flip);
+        detail::finish_rows<std::int8_t, Arch, Vectors>(t, rows, sums,
+            [&](index_t, const columns& c, const integer& sum) STRUCTOPT_LAMBDA_INLINE
             {
-                const real scale = simd::rounded(
-                    real(t.x_scale[i * t.x_scale_step]) * load(t.w_scale + column, count));
-                real value = simd::rounded(simd::to_float(sum) * scale);
-                if (t.bias != nullptr)
-                {
-                    value = simd::rounded(value + load(t.bias + column, count));
-                }
-                if (t.act == activation::relu)
-                {
-                    value = simd::relu(value);
-                }
-                detail::store_lanes(y + to, t.col_stride, value, count);
+                const real value = simd::rounded(simd::to_float(sum) * c.scale);
+                return (simd::to_int(simd::clamp(value, lowest, highest)) + zero) ^ flip;
             });
-        return;
     }
-    auto* const y = static_cast<std::int8_t*>(t.y);
-    const real lowest(t.lowest);
-    const real highest(t.highest);
-    const integer zero(t.y_zero);
-    const integer flip(t.y_flip);
-    each(
-        [&](index_t, index_t column, index_t count, const integer& sum, index_t to)
-            STRUCTOPT_LAMBDA_INLINE
+    else
+    {
+        const float* const x_scale = t.x_scale;
+        const index_t x_scale_step = t.x_scale_step;
+        const auto value = [&](index_t i, const columns& c, const integer& sum)
+                               STRUCTOPT_LAMBDA_INLINE
         {
-            const real value = simd::rounded(simd::to_float(sum) * load(t.w_scale + column, count));
-            const integer whole = simd::to_int(simd::clamp(value, lowest, highest));
-            detail::store_code_lanes<Arch>(y + to, t.col_stride, (whole + zero) ^ flip, count);
-        });
+            const real scale = simd::rounded(real(x_scale[i * x_scale_step]) * c.scale);
+            // A bias of -0 adds nothing to any number, zeros of either sign included.
+            return simd::rounded(simd::to_float(sum) * scale) + c.bias;
+        };
+        if (t.act == activation::relu)
+        {
+            detail::finish_rows<float, Arch, Vectors>(t, rows, sums,
+                [&](index_t i, const columns& c, const integer& sum) STRUCTOPT_LAMBDA_INLINE
+                {
+                    return simd::relu(simd::rounded(value(i, c, sum)));
+                });
+        }
+        else
+        {
+            detail::finish_rows<float, Arch, Vectors>(t, rows, sums, value);
+        }
+    }
 }
 
 template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Vectors>
@@ -465,6 +530,22 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
         x += Rows * dot::words;
         w += 8 * lanes;
     }
+    if (t.kind == s8_result::integers && t.col_stride == 1 && t.columns == vectors * lanes)
+    {
+        auto* y = static_cast<std::int32_t*>(t.y);
+        const index_t row_stride = t.row_stride;
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Rows; ++i)
+        {
+            STRUCTOPT_UNROLL
+            for (index_t v = 0; v < vectors; ++v)
+            {
+                simd::store(y + v * lanes, sum[i][v]);
+            }
+            y += row_stride;
+        }
+        return;
+    }
     // By way of memory: g++ keeps all sums in registers above only if none lives on below.
     alignas(64) std::int32_t sums[static_cast<std::size_t>(Rows * vectors * lanes)];
     STRUCTOPT_UNROLL
@@ -476,7 +557,7 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
             sum[i][v].store_aligned(sums + (i * vectors + v) * lanes);
         }
     }
-    detail::finish_s8<Arch>(t, Rows, vectors, sums);
+    detail::finish_s8<Arch, vectors>(t, Rows, sums);
 }
 
 using s8_tile_function = void (*)(const s8_arguments&) noexcept;
@@ -607,75 +688,17 @@ void prepare_rows(index_t rows, index_t depth, const code_operand& x, std::uint3
     }
 }
 
-/// The same for rows of floats, which are quantized on the way; `scales` takes their scales.
+/// The same for rows of floats, which are quantized on the way; `scales` takes their scales, `codes`
+/// has room for the codes of these rows, which stay in the first cache level.
 template <class Arch, simd::dot_kind Kind>
 void prepare_floats(index_t rows, index_t depth, const float* x, index_t x_row, float* scales,
-    std::uint32_t* to) noexcept
+    std::int8_t* codes, std::uint32_t* to) noexcept
 {
-    using dot = simd::dot<Arch, Kind>;
-    using integer = simd::batch<std::int32_t, Arch>;
-    constexpr index_t lanes = simd::width<float, Arch>;
-    float factors[gemm_s8_shape<Arch, Kind>::rows];
-    for (index_t i = 0; i < rows; ++i)
-    {
-        factors[i] = detail::code_scale<Arch>(depth, x + i * x_row, scales[i]);
-    }
-    // Where the factor is 0 there may be a NaN, which has no code.
-    const auto codes_at = [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
-    {
-        const integer keep(factors[row] == 0.0f ? 0 : -1);
-        return detail::codes_of(
-                   simd::load<Arch>(x + row * x_row + k), simd::batch<float, Arch>(factors[row])) &
-               keep;
-    };
-    const auto bytes_at = [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
-    {
-        return simd::narrow(codes_at(row, k), codes_at(row, k + lanes),
-            codes_at(row, k + 2 * lanes), codes_at(row, k + 3 * lanes));
-    };
-    index_t done = 0;
-    if constexpr (dot::words == 1 && Kind != simd::dot_kind::scalar)
-    {
-        const integer flip(dot::offset == 0 ? 0 : -0x7f7f7f80);
-        done = detail::prepare_squares<Arch>(
-            rows, depth,
-            [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
-            {
-                return bytes_at(row, k) ^ flip;
-            },
-            to);
-    }
-    for (index_t i = 0; i < rows; ++i)
-    {
-        index_t group = done;
-        for (index_t k = done * 4; k < depth; k += 4 * lanes)
-        {
-            alignas(64) std::int8_t codes[static_cast<std::size_t>(4 * lanes)] = {};
-            const index_t left = depth - k < 4 * lanes ? depth - k : 4 * lanes;
-            if (left == 4 * lanes)
-            {
-                simd::store(reinterpret_cast<std::int32_t*>(codes), bytes_at(i, k));
-            }
-            else if (factors[i] != 0.0f)
-            {
-                const simd::batch<float, Arch> factor(factors[i]);
-                for (index_t j = 0; j < left; j += lanes)
-                {
-                    const index_t count = left - j < lanes ? left - j : lanes;
-                    const auto value = simd::load_tail<Arch>(x + i * x_row + k + j, count);
-                    simd::store_narrow(codes + j, detail::codes_of(value, factor));
-                }
-            }
-            for (index_t j = 0; j < left; j += 4)
-            {
-                dot::prepare(codes + j, to + (group * rows + i) * dot::words);
-                ++group;
-            }
-        }
-    }
+    quantize_rows<Arch>(rows, depth, x, x_row, codes, depth, scales);
+    detail::prepare_rows<Arch, Kind>(rows, depth, {codes, depth, 1}, to);
 }
 
-/// Where the parts of scratch lie, in bytes: prepared rows, starts, scales.
+/// Where the parts of scratch lie, in bytes: prepared rows, starts, scales, codes of one tile.
 template <class Arch, simd::dot_kind Kind>
 struct s8_space
 {
@@ -683,6 +706,7 @@ struct s8_space
     index_t block_rows;
     index_t starts;
     index_t scales;
+    index_t codes;
     index_t all;
 
     s8_space(index_t m, index_t n, index_t k) noexcept
@@ -692,7 +716,8 @@ struct s8_space
         const index_t words = block_rows * ((k + 3) / 4) * simd::dot<Arch, Kind>::words;
         starts = (4 * words + 63) / 64 * 64;
         scales = starts + 4 * ((n + shape::panel - 1) / shape::panel * shape::panel);
-        all = scales + 4 * block_rows + 64;
+        codes = scales + 4 * block_rows;
+        all = codes + (block_rows < shape::rows ? block_rows : shape::rows) * k + 64;
     }
 };
 
@@ -736,6 +761,7 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
     scratch += (64 - address % 64) % 64;
     auto* const prepared = reinterpret_cast<std::uint32_t*>(scratch);
     auto* const scales = reinterpret_cast<float*>(scratch + space.scales);
+    auto* const codes = reinterpret_cast<std::int8_t*>(scratch + space.codes);
     const auto* const weights = reinterpret_cast<const std::int8_t*>(packed);
     const std::int32_t* const starts = detail::list_starts<Arch, Kind>(n, panels * shape::panel,
         product.start, product.codes.is_unsigned,
@@ -764,7 +790,7 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
             {
                 detail::prepare_floats<Arch, Kind>(high, k,
                     product.floats + (row + done) * product.x_row, product.x_row, scales + done,
-                    to);
+                    codes, to);
             }
             else
             {

@@ -112,7 +112,17 @@ void quantize_rows(index_t rows, index_t columns, const float* x, index_t x_stri
             continue;
         }
         const real factor(inverse);
-        for (index_t k = 0; k < columns; k += lanes)
+        const auto codes_at = [&](index_t k) STRUCTOPT_LAMBDA_INLINE
+        {
+            return detail::codes_of(simd::load<Arch>(from + k), factor);
+        };
+        index_t k = 0;
+        for (; k + 4 * lanes <= columns; k += 4 * lanes)
+        {
+            simd::store_bytes(to + k, simd::narrow(codes_at(k), codes_at(k + lanes),
+                                          codes_at(k + 2 * lanes), codes_at(k + 3 * lanes)));
+        }
+        for (; k < columns; k += lanes)
         {
             const index_t left = columns - k < lanes ? columns - k : lanes;
             const real value =

@@ -124,6 +124,16 @@ STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> load_bytes(const std::int8_t* 
     return batch<std::int32_t, Arch>::load_aligned(words);
 }
 
+/// Writes one register of bytes; any alignment.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE void store_bytes(
+    std::int8_t* to, const batch<std::int32_t, Arch>& x) noexcept
+{
+    alignas(64) std::int32_t words[static_cast<std::size_t>(width<std::int32_t, Arch>)];
+    x.store_aligned(words);
+    std::memcpy(to, words, sizeof words);
+}
+
 /// The low bytes of four registers, one after the other; values must lie in [-128, 127].
 template <class Arch>
 STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> narrow(const batch<std::int32_t, Arch>& a,
