@@ -6,6 +6,7 @@
 #include <structopt/nn/every_weight.hpp>
 
 #include <span>
+#include <type_traits>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace prune
@@ -46,6 +47,25 @@ constexpr bool check_prunable() noexcept
     static_assert(prunable, "packed and quantized weights are not pruned: prune before nn::pack or "
                             "quantize::convert, or go on from nn::unpack(net)");
     return prunable;
+}
+
+/// Whether a weight is a matrix in memory, of which rows and columns can be taken, as an answer for
+/// `every_weight`.
+template <class S>
+    struct has_units : std::bool_constant < requires(const S& s)
+{
+    nn::storage_traits<S>::matrix(s);
+} > {};
+
+/// Whether units can be removed from a network; says why not.
+template <class Network>
+constexpr bool check_removable() noexcept
+{
+    constexpr bool removable = nn::every_weight<Network, has_units>;
+    static_assert(removable, "units are removed from dense weights: prune::compact before "
+                             "nn::convert, nn::pack or "
+                             "quantize::convert, or go on from nn::unpack(net)");
+    return removable;
 }
 
 } // namespace detail

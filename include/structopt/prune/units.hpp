@@ -285,7 +285,7 @@ template <class Network, std::size_t N>
 std::vector<index_t> prunable_units(const Network& network, const shape<N>& sample)
 {
     std::vector<index_t> units;
-    if constexpr (detail::check_prunable<Network>())
+    if constexpr (detail::check_removable<Network>())
     {
         nn::output_shape(network, sample);
         detail::for_each_producer(network,
@@ -359,7 +359,7 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
     const unit_options& options)
 {
     kept_units kept;
-    if constexpr (detail::check_prunable<Network>())
+    if constexpr (detail::check_removable<Network>())
     {
         nn::output_shape(network, sample);
         detail::check_share("unit sparsity", options.sparsity);
@@ -404,7 +404,7 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
 template <class Network, std::size_t N>
 void mask_units(Network& network, const shape<N>& sample, const kept_units& kept)
 {
-    if constexpr (detail::check_prunable<Network>())
+    if constexpr (detail::check_removable<Network>())
     {
         nn::output_shape(network, sample);
         detail::check_kept(network, kept);
@@ -438,7 +438,7 @@ template <class Network, std::size_t N>
 Network compact(const Network& network, const shape<N>& sample, const kept_units& kept)
 {
     Network smaller = network;
-    if constexpr (detail::check_prunable<Network>())
+    if constexpr (detail::check_removable<Network>())
     {
         using T = nn::value_type<Network>;
         shape<N> one = sample;
