@@ -48,6 +48,21 @@ constexpr index_t sddmm_padded(index_t batch) noexcept
     return (samples + lanes - 1) / lanes * lanes;
 }
 
+/// lines[c * stride + l] = x[l * x_row + c * x_column] for `count` samples l, zeros up to `stride`.
+template <class Arch, class T>
+void sddmm_turn(index_t count, index_t columns, const T* x, index_t x_row, index_t x_column,
+    T* lines, index_t stride) noexcept
+{
+    // A thread is worth waking for about 2^17 elements; whole registers of columns.
+    const index_t grain = (index_t{1} << 17) / stride / 64 * 64 + 64;
+    parallel_for(columns, grain,
+        [&](index_t first, index_t last)
+        {
+            spmm_fill_tile<T, Arch>(count, last - first, x + first * x_column, x_row, x_column,
+                lines + first * stride, stride);
+        });
+}
+
 /// Non-zeros [first, last) of one row: `line` is that row of dY^T, `x` is X^T, both of `stride`
 /// samples.
 template <class Arch, class T, class Index>
@@ -116,9 +131,9 @@ void sddmm_csr(index_t batch, index_t rows, index_t columns, T* g, const Index* 
     {
         const index_t count =
             batch - first < detail::sddmm_samples ? batch - first : detail::sddmm_samples;
-        detail::spmm_fill_tile<T, Arch>(
+        detail::sddmm_turn<Arch>(
             count, rows, dy + first * dy_row, dy_row, dy_column, slopes, stride);
-        detail::spmm_fill_tile<T, Arch>(
+        detail::sddmm_turn<Arch>(
             count, columns, x + first * x_row, x_row, x_column, features, stride);
         detail::spmm_for_rows<Arch, T>(rows, offsets, count,
             [&](index_t from, index_t to)
