@@ -1,7 +1,8 @@
-"""Times training steps of PyTorch (forward, backward, optimizer) on one thread, batch 64.
+"""Times training steps of PyTorch (forward, backward, optimizer) at batch 64 and forward passes of one sample,
+on one thread, eager and compiled.
 
-Prints one line per network and optimizer: name, median microseconds of wall time per step. bench_training runs it
-and puts its lines beside its own.
+Prints one line each: workload, contender, extents, median microseconds of processor time. bench_training runs
+it and puts its lines beside its own.
 """
 import sys
 import time
@@ -28,7 +29,20 @@ def lenet5():
         nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10))
 
 
-def measure(name, net, x, make_optimizer):
+def median_microseconds(run):
+    for _ in range(10):
+        run()
+    times = []
+    begin = time.process_time()
+    while time.process_time() - begin < 1.0 or len(times) < 20:
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    times.sort()
+    return 1e6 * times[len(times) // 2]
+
+
+def training_step(net, x, make_optimizer):
     labels = torch.arange(64) % 10
     loss_function = nn.CrossEntropyLoss()
     optimizer = make_optimizer(net.parameters())
@@ -38,19 +52,37 @@ def measure(name, net, x, make_optimizer):
         loss_function(net(x), labels).backward()
         optimizer.step()
 
-    for _ in range(10):
-        step()
-    times = []
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < 1.0 or len(times) < 20:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    times.sort()
-    print(name, f"{1e6 * times[len(times) // 2]:.3f}")
+    return step
 
 
-for kind, make in (("sgd", lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9)),
-                   ("adam", lambda p: torch.optim.Adam(p, lr=1e-4))):
-    measure(f"train_mlp_{kind}", mlp(), torch.randn(64, 784), make)
-    measure(f"train_lenet5_{kind}", lenet5(), torch.randn(64, 1, 28, 28), make)
+def forward_pass(net, x):
+    def run():
+        with torch.inference_mode():
+            net(x)
+
+    return run
+
+
+def report(workload, extents, make):
+    """make(prepare) gives the function to time; prepare is applied to the network."""
+    print(workload, "pytorch", extents, f"{median_microseconds(make(lambda net: net)):.3f}", flush=True)
+    if not hasattr(torch, "compile"):
+        return
+    try:
+        compiled = median_microseconds(make(torch.compile))
+        print(workload, "pytorch_compiled", extents, f"{compiled:.3f}", flush=True)
+    except Exception as error:  # no compiler, no headers: eager alone
+        print("not compiled:", str(error).splitlines()[0], file=sys.stderr)
+
+
+OPTIMIZERS = (("sgd", lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9)),
+              ("adam", lambda p: torch.optim.Adam(p, lr=1e-4)))
+NETWORKS = (("mlp", mlp, (784,)), ("lenet5", lenet5, (1, 28, 28)))
+
+for name, make_network, extents in NETWORKS:
+    batch = torch.randn(64, *extents)
+    for kind, make_optimizer in OPTIMIZERS:
+        report(f"train_{name}_{kind}", "64x784x10",
+               lambda prepare: training_step(prepare(make_network()), batch, make_optimizer))
+    sample = torch.randn(1, *extents)
+    report(f"forward_{name}", "1x784x10", lambda prepare: forward_pass(prepare(make_network().eval()), sample))
