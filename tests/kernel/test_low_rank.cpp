@@ -123,13 +123,6 @@ TEST_SUITE("smoke")
     }
 }
 
-#if defined(__SSE2__)
-TEST_CASE("products by two factors agree with the definition: SSE2")
-{
-    sweep<float, xsimd::sse2>();
-}
-#endif
-
 TEST_CASE("more rows than a block: every row has the bits that it has alone")
 {
     random_engine rng(2);

@@ -136,18 +136,3 @@ TEST_CASE("pooled planes agree with the definition: double")
 {
     sweep<double, native>();
 }
-
-#if defined(__SSE2__)
-TEST_CASE("pooled planes agree with the definition: SSE2")
-{
-    sweep<float, xsimd::sse2>();
-    sweep<double, xsimd::sse2>();
-}
-#endif
-#if defined(__AVX2__) && defined(__FMA__)
-TEST_CASE("pooled planes agree with the definition: AVX2")
-{
-    sweep<float, xsimd::fma3<xsimd::avx2>>();
-    sweep<double, xsimd::fma3<xsimd::avx2>>();
-}
-#endif

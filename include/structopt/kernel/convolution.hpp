@@ -9,7 +9,7 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
 {
 
-/// Bytes of scratch that `convolution_forward` needs.
+/// Bytes of scratch that `convolution_forward` needs, aligned as T.
 template <class T, class Arch = simd::default_arch>
 std::size_t convolution_forward_bytes(const window& g, index_t out) noexcept;
 
@@ -18,7 +18,7 @@ template <class T, class Arch = simd::default_arch>
 void convolution_forward(const window& g, index_t out, const T* image, const T* w, const T* bias,
     T* y, std::byte* scratch) noexcept;
 
-/// Bytes of scratch that `convolution_backward` needs.
+/// Bytes of scratch that `convolution_backward` needs, aligned as T.
 template <class T, class Arch = simd::default_arch>
 std::size_t convolution_backward_bytes(const window& g, index_t out) noexcept;
 
