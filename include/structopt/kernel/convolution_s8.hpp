@@ -58,6 +58,7 @@ inline constexpr index_t conv_s8_rows = Kind == simd::dot_kind::scalar
                                                                                                : 0);
 
 /// What becomes of one register of positions: those that are outputs follow each other in the result.
+/// Registers are written in order, so that a whole one may be, as long as it ends within the image.
 struct lane_choice
 {
     std::uint32_t chosen = 0; ///< one bit per lane
@@ -184,7 +185,8 @@ void conv_s8_tile(
         float* to = t.y + choice.to;
         for (index_t i = 0; i < Rows; ++i)
         {
-            simd::store_chosen(to, real::load_aligned(values[v][i]), choice.chosen, choice.count);
+            simd::store_chosen(to, real::load_aligned(values[v][i]), choice.chosen, choice.count,
+                t.y_row - choice.to);
             to += t.y_row;
         }
     }
@@ -462,7 +464,8 @@ void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const 
             {
                 const lane_choice& choice = space.choices[p / lanes + v];
                 simd::store_chosen(t.y + o * t.y_row + choice.to,
-                    detail::conv_s8_finish<Arch>(sum[v], t, o), choice.chosen, choice.count);
+                    detail::conv_s8_finish<Arch>(sum[v], t, o), choice.chosen, choice.count,
+                    t.y_row - choice.to);
             }
         }
     }

@@ -192,22 +192,19 @@ struct dot<Arch, dot_kind::pairs>
 #if defined(__AVX512BW__)
         if constexpr (register_bytes<Arch> == 64)
         {
-            const __m512i w = _mm512_loadu_si512(from);
-            return {_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), _mm512_srai_epi16(w, 8)};
+            return widen<weights>(_mm512_loadu_si512(from));
         }
         else
 #endif
 #if defined(__AVX2__)
             if constexpr (register_bytes<Arch> == 32)
         {
-            const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-            return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
+            return widen<weights>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
         }
         else
 #endif
         {
-            const __m128i w = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-            return {_mm_srai_epi16(_mm_slli_epi16(w, 8), 8), _mm_srai_epi16(w, 8)};
+            return widen<weights>(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
         }
     }
     static STRUCTOPT_ALWAYS_INLINE activations broadcast(const std::uint32_t* from) noexcept
@@ -222,9 +219,9 @@ struct dot<Arch, dot_kind::pairs>
     }
     static STRUCTOPT_ALWAYS_INLINE activations spread(const std::int8_t* four) noexcept
     {
-        std::uint32_t pairs[2];
-        prepare(four, pairs);
-        return broadcast(pairs);
+        std::int32_t word;
+        std::memcpy(&word, four, 4);
+        return widen<activations>(accumulator(word));
     }
     static STRUCTOPT_ALWAYS_INLINE accumulator add_turned(
         const accumulator& sum, const weights& x, const activations& w) noexcept
@@ -233,6 +230,27 @@ struct dot<Arch, dot_kind::pairs>
     }
 
 private:
+    template <class Halves>
+    static STRUCTOPT_ALWAYS_INLINE Halves widen(const vector& w) noexcept
+    {
+#if defined(__AVX512BW__)
+        if constexpr (register_bytes<Arch> == 64)
+        {
+            return {_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), _mm512_srai_epi16(w, 8)};
+        }
+        else
+#endif
+#if defined(__AVX2__)
+            if constexpr (register_bytes<Arch> == 32)
+        {
+            return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
+        }
+        else
+#endif
+        {
+            return {_mm_srai_epi16(_mm_slli_epi16(w, 8), 8), _mm_srai_epi16(w, 8)};
+        }
+    }
     static STRUCTOPT_ALWAYS_INLINE vector multiply(const vector& a, const vector& b) noexcept
     {
 #if defined(__AVX512BW__)

@@ -19,26 +19,9 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace simd
 {
 
-namespace detail
-{
-
-template <class Arch>
-constexpr bool interleaves_whole_registers() noexcept
-{
-#if defined(__AVX512BW__)
-    return register_bytes<Arch> == 64;
-#else
-    return false;
-#endif
-}
-
-} // namespace detail
-
 /// Bytes of each row that `interleave` takes.
 template <class Arch>
-inline constexpr index_t interleave_width = detail::interleaves_whole_registers<Arch>()
-                                                ? index_t{64}
-                                                : index_t{16};
+inline constexpr index_t interleave_width = static_cast<index_t>(register_bytes<Arch>);
 
 /// Registers that `interleave` gives.
 template <class Arch>
@@ -51,10 +34,10 @@ STRUCTOPT_ALWAYS_INLINE void interleave(const std::uint8_t* a, const std::uint8_
     batch<std::int32_t, Arch> (
         &words)[static_cast<std::size_t>(interleave_registers<Arch>)]) noexcept
 {
+    // Unpacking works within 128-bit blocks: of n blocks, block i starts with bytes 4 i, 4 (i + n), ...
 #if defined(__AVX512BW__)
     if constexpr (register_bytes<Arch> == 64)
     {
-        // Unpacking works within 128-bit blocks: block i starts with bytes 4 i, 4 i + 16, ...
         const __m512i order =
             _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         const auto turned = [&](const std::uint8_t* from) STRUCTOPT_LAMBDA_INLINE
@@ -78,9 +61,34 @@ STRUCTOPT_ALWAYS_INLINE void interleave(const std::uint8_t* a, const std::uint8_
     }
     else
 #endif
+#if defined(__AVX2__)
+        if constexpr (register_bytes<Arch> == 32)
     {
-        alignas(64) std::uint8_t bytes[64];
+        const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+        const auto turned = [&](const std::uint8_t* from) STRUCTOPT_LAMBDA_INLINE
+        {
+            return _mm256_permutevar8x32_epi32(
+                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)), order);
+        };
+        const __m256i wa = turned(a);
+        const __m256i wb = turned(b);
+        const __m256i wc = turned(c);
+        const __m256i wd = turned(d);
+        const __m256i low_ab = _mm256_unpacklo_epi8(wa, wb);
+        const __m256i high_ab = _mm256_unpackhi_epi8(wa, wb);
+        const __m256i low_cd = _mm256_unpacklo_epi8(wc, wd);
+        const __m256i high_cd = _mm256_unpackhi_epi8(wc, wd);
+        words[0] = _mm256_unpacklo_epi16(low_ab, low_cd);
+        words[1] = _mm256_unpackhi_epi16(low_ab, low_cd);
+        words[2] = _mm256_unpacklo_epi16(high_ab, high_cd);
+        words[3] = _mm256_unpackhi_epi16(high_ab, high_cd);
+        return;
+    }
+    else
+#endif
 #if defined(__SSE2__) || defined(_M_X64)
+        if constexpr (register_bytes<Arch> == 16)
+    {
         const auto load = [](const std::uint8_t* from) STRUCTOPT_LAMBDA_INLINE
         {
             return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
@@ -89,27 +97,33 @@ STRUCTOPT_ALWAYS_INLINE void interleave(const std::uint8_t* a, const std::uint8_
         const __m128i high_ab = _mm_unpackhi_epi8(load(a), load(b));
         const __m128i low_cd = _mm_unpacklo_epi8(load(c), load(d));
         const __m128i high_cd = _mm_unpackhi_epi8(load(c), load(d));
-        auto* const to = reinterpret_cast<__m128i*>(bytes);
-        _mm_store_si128(to, _mm_unpacklo_epi16(low_ab, low_cd));
-        _mm_store_si128(to + 1, _mm_unpackhi_epi16(low_ab, low_cd));
-        _mm_store_si128(to + 2, _mm_unpacklo_epi16(high_ab, high_cd));
-        _mm_store_si128(to + 3, _mm_unpackhi_epi16(high_ab, high_cd));
-#elif defined(__ARM_NEON)
-        vst4q_u8(bytes, uint8x16x4_t{{vld1q_u8(a), vld1q_u8(b), vld1q_u8(c), vld1q_u8(d)}});
+        words[0] = _mm_unpacklo_epi16(low_ab, low_cd);
+        words[1] = _mm_unpackhi_epi16(low_ab, low_cd);
+        words[2] = _mm_unpacklo_epi16(high_ab, high_cd);
+        words[3] = _mm_unpackhi_epi16(high_ab, high_cd);
+        return;
+    }
+    else
+#endif
+    {
+        constexpr index_t lanes = width<std::int32_t, Arch>;
+        constexpr index_t bytes = interleave_width<Arch>;
+        alignas(64) std::uint8_t buffer[static_cast<std::size_t>(4 * bytes)];
+#if defined(__ARM_NEON)
+        vst4q_u8(buffer, uint8x16x4_t{{vld1q_u8(a), vld1q_u8(b), vld1q_u8(c), vld1q_u8(d)}});
 #else
-        for (index_t i = 0; i < 16; ++i)
+        for (index_t i = 0; i < bytes; ++i)
         {
-            bytes[4 * i] = a[i];
-            bytes[4 * i + 1] = b[i];
-            bytes[4 * i + 2] = c[i];
-            bytes[4 * i + 3] = d[i];
+            buffer[4 * i] = a[i];
+            buffer[4 * i + 1] = b[i];
+            buffer[4 * i + 2] = c[i];
+            buffer[4 * i + 3] = d[i];
         }
 #endif
-        constexpr index_t lanes = width<std::int32_t, Arch>;
         for (index_t i = 0; i < interleave_registers<Arch>; ++i)
         {
             alignas(64) std::int32_t values[static_cast<std::size_t>(lanes)];
-            std::memcpy(values, bytes + 4 * lanes * i, sizeof values);
+            std::memcpy(values, buffer + 4 * lanes * i, sizeof values);
             words[i] = batch<std::int32_t, Arch>::load_aligned(values);
         }
     }

@@ -71,12 +71,50 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> part<T, Arch>::load(const T* from) const 
     }
 }
 
-/// Writes the elements whose bit is set in `chosen`, `count` in number, next to each other.
+#if defined(__AVX2__)
+
+namespace detail
+{
+
+/// For each choice of eight elements, the positions of those that are chosen, in order.
+struct choice_table
+{
+    std::uint8_t position[256][8] = {};
+
+    constexpr choice_table() noexcept
+    {
+        for (unsigned chosen = 0; chosen < 256; ++chosen)
+        {
+            unsigned count = 0;
+            for (unsigned i = 0; i < 8; ++i)
+            {
+                if ((chosen >> i & 1u) != 0)
+                {
+                    position[chosen][count++] = static_cast<std::uint8_t>(i);
+                }
+            }
+        }
+    }
+};
+
+inline constexpr choice_table choices{};
+
+} // namespace detail
+
+#endif
+
+/// Writes the elements whose bit is set in `chosen`, `count` in number, next to each other. Of the
+/// `room` elements at `to` those behind them may be overwritten.
 template <class Arch>
-STRUCTOPT_ALWAYS_INLINE void store_chosen(
-    float* to, const batch<float, Arch>& x, std::uint32_t chosen, index_t count) noexcept
+STRUCTOPT_ALWAYS_INLINE void store_chosen(float* to, const batch<float, Arch>& x,
+    std::uint32_t chosen, index_t count, index_t room) noexcept
 {
     constexpr index_t lanes = width<float, Arch>;
+    if (count == lanes)
+    {
+        simd::store(to, x);
+        return;
+    }
 #if defined(__AVX512F__)
     if constexpr (register_bytes<Arch> == 64)
     {
@@ -85,11 +123,24 @@ STRUCTOPT_ALWAYS_INLINE void store_chosen(
         return;
     }
 #endif
-    if (count == lanes)
+#if defined(__AVX2__)
+    if constexpr (register_bytes<Arch> == 32)
     {
-        simd::store(to, x);
+        const __m256i order = _mm256_cvtepu8_epi32(
+            _mm_loadl_epi64(reinterpret_cast<const __m128i*>(detail::choices.position[chosen])));
+        const batch<float, Arch> packed(_mm256_permutevar8x32_ps(x, order));
+        if (room >= lanes)
+        {
+            simd::store(to, packed);
+        }
+        else
+        {
+            simd::store_tail(to, packed, count);
+        }
         return;
     }
+#endif
+    static_cast<void>(room);
     alignas(64) float buffer[static_cast<std::size_t>(lanes)];
     x.store_aligned(buffer);
     for (index_t i = 0; i < lanes; ++i)
