@@ -29,6 +29,7 @@
 /// | `accumulate_gradient(g, dy, x, scratch)` | W-shaped g += dy^T x, at stored positions only |
 /// | `training_scratch_bytes(s, batch)` | scratch of these two |
 ///
+/// a format that convolves images by itself has what nn/convolve.hpp lists (others multiply patches),
 /// and a format that is saved has
 ///
 /// | `save(s, sink)` | `sink.put("values", std::span<const V>)` for each of its arrays |

@@ -141,6 +141,10 @@ STRUCTOPT_ALWAYS_INLINE void deal_pairs(
         _mm_packus_epi16(_mm_and_si128(low, byte), _mm_and_si128(high, byte)));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(odd),
         _mm_packus_epi16(_mm_srli_epi16(low, 8), _mm_srli_epi16(high, 8)));
+#elif defined(__ARM_NEON)
+    const uint8x16x2_t pairs = vld2q_u8(from);
+    vst1q_u8(even, pairs.val[0]);
+    vst1q_u8(odd, pairs.val[1]);
 #else
     for (index_t i = 0; i < 16; ++i)
     {

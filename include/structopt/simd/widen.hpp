@@ -7,6 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
 STRUCTOPT_BEGIN_NAMESPACE
 namespace simd
 {
@@ -76,6 +80,15 @@ STRUCTOPT_ALWAYS_INLINE void store_narrow(
         const __m128i pairs = _mm_packs_epi32(x, x);
         const int word = _mm_cvtsi128_si32(_mm_packs_epi16(pairs, pairs));
         std::memcpy(to, &word, sizeof word);
+    }
+    else
+#endif
+#if defined(__ARM_NEON)
+        if constexpr (register_bytes<Arch> == 16)
+    {
+        const int16x4_t pairs = vmovn_s32(x);
+        const int8x8_t bytes = vmovn_s16(vcombine_s16(pairs, pairs));
+        std::memcpy(to, &bytes, 4);
     }
     else
 #endif
@@ -165,6 +178,15 @@ STRUCTOPT_ALWAYS_INLINE batch<std::int32_t, Arch> narrow(const batch<std::int32_
     {
         return batch<std::int32_t, Arch>(
             _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d)));
+    }
+    else
+#endif
+#if defined(__ARM_NEON)
+        if constexpr (register_bytes<Arch> == 16)
+    {
+        const int8x8_t low = vmovn_s16(vcombine_s16(vmovn_s32(a), vmovn_s32(b)));
+        const int8x8_t high = vmovn_s16(vcombine_s16(vmovn_s32(c), vmovn_s32(d)));
+        return batch<std::int32_t, Arch>(vreinterpretq_s32_s8(vcombine_s8(low, high)));
     }
     else
 #endif
