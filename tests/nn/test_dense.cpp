@@ -155,7 +155,7 @@ TEST_SUITE("dense")
         CHECK_THROWS_AS(layer.select_inputs(before), argument_error);
         CHECK_THROWS_AS(layer.select_outputs(before), argument_error);
         CHECK_THROWS_WITH_AS(layer.select_outputs(none),
-            "take_rows: expected at least one position, got none", argument_error);
+            "dense units: expected at least one that stays, got none", argument_error);
     }
 
     TEST_CASE("an input with gaps throws")

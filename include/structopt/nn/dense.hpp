@@ -166,6 +166,7 @@ public:
     dense select_outputs(std::span<const index_t> indices)
         const requires std::same_as<storage, tensor<value_type, 2>>
     {
+        check_selection(indices);
         return dense(
             take_rows(weight, indices), bias.size() == 0 ? bias : take_rows(bias, indices));
     }
@@ -173,6 +174,7 @@ public:
     dense select_inputs(std::span<const index_t> indices)
         const requires std::same_as<storage, tensor<value_type, 2>>
     {
+        check_selection(indices);
         return dense(take_columns(weight, indices), bias);
     }
 
@@ -191,6 +193,15 @@ public:
     tensor<value_type, 1> bias = structopt::zeros<value_type>(shape<1>{0});
 
 private:
+    static void check_selection(std::span<const index_t> indices)
+    {
+        if (indices.empty())
+        {
+            structopt::detail::raise<argument_error>(
+                "dense units", "at least one that stays", "none");
+        }
+    }
+
     const value_type* bias_data() const noexcept
     {
         return bias.size() == 0 ? nullptr : bias.data();

@@ -313,10 +313,6 @@ namespace detail
 
 inline void check_positions(const char* what, std::span<const index_t> indices, index_t extent)
 {
-    if (indices.empty())
-    {
-        structopt::detail::raise<argument_error>(what, "at least one position", "none");
-    }
     for (const index_t i : indices)
     {
         if (i < 0 || i >= extent)
@@ -330,7 +326,7 @@ inline void check_positions(const char* what, std::span<const index_t> indices, 
 } // namespace detail
 
 /// Rows of a matrix [rows, anything...] at the given positions, in that order. Throws
-/// `argument_error` for no positions, and for one that is none.
+/// `argument_error` for a position that is none.
 template <class T, std::size_t N>
 tensor<T, N> take_rows(const tensor<T, N>& from, std::span<const index_t> indices)
 {
