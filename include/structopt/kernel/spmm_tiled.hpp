@@ -199,6 +199,9 @@ void spmm_cell(const tiled_operand<T>& w, index_t cell, const T* lines, T* sums,
     }
 }
 
+/// Rows whose sums, for the most registers of samples, take a quarter of a usual L2.
+inline constexpr index_t tiled_near_rows = 1024;
+
 /// `count` samples, from x to y.
 template <class Arch, index_t Registers, class T>
 void spmm_tiled_samples(index_t count, const tiled_operand<T>& w, matrix_operand<T> x,
@@ -214,49 +217,71 @@ void spmm_tiled_samples(index_t count, const tiled_operand<T>& w, matrix_operand
     const double work = static_cast<double>(w.first_steps[blocks * tiles]) *
                         static_cast<double>(tiled_group * length);
     const bool spread = work > static_cast<double>(index_t{1} << 20);
+    const auto fill = [&](index_t t, T* to)
+    {
+        const index_t column = t * w.tile_columns;
+        const index_t left = w.columns - column;
+        spmm_fill_lines<Arch, Registers>(count, left < w.tile_columns ? left : w.tile_columns,
+            matrix_operand<T>{x.data + column * x.col_stride, x.row_stride, x.col_stride}, to);
+        for (index_t i = tile_length - length; i < tile_length; ++i)
+        {
+            to[i] = T(0);
+        }
+    };
+    const bool direct = y.row_stride == 1;
+    const auto run = [&](index_t b, index_t t, const T* tile)
+    {
+        const bool last = direct && t == tiles - 1;
+        (t == 0 && last ? &spmm_cell<Arch, Registers, tiled_first | tiled_last, T>
+            : t == 0    ? &spmm_cell<Arch, Registers, tiled_first, T>
+            : last      ? &spmm_cell<Arch, Registers, tiled_last, T>
+                        : &spmm_cell<Arch, Registers, tiled_middle, T>)(w, b * tiles + t, tile,
+            sums + b * (w.block_rows + 1) * length, count, b * w.block_rows, y, finish);
+    };
+    const auto store = [&](index_t b)
+    {
+        const index_t left = w.rows - b * w.block_rows;
+        if (!direct)
+        {
+            spmm_store_lines<Arch, Registers>(count, left < w.block_rows ? left : w.block_rows,
+                sums + b * (w.block_rows + 1) * length, b * w.block_rows, y, finish);
+        }
+    };
+    if (w.rows <= tiled_near_rows && (!spread || thread_count() == 1))
+    {
+        // One tile in L1 and all sums in L2: each tile is used while it is near, then overwritten.
+        for (index_t t = 0; t < tiles; ++t)
+        {
+            fill(t, lines);
+            for (index_t b = 0; b < blocks; ++b)
+            {
+                run(b, t, lines);
+            }
+        }
+        for (index_t b = 0; b < blocks; ++b)
+        {
+            store(b);
+        }
+        return;
+    }
     parallel_for(tiles, spread ? 2 : tiles,
         [&](index_t first, index_t last)
         {
             for (index_t t = first; t < last; ++t)
             {
-                const index_t column = t * w.tile_columns;
-                const index_t left = w.columns - column;
-                spmm_fill_lines<Arch, Registers>(count,
-                    left < w.tile_columns ? left : w.tile_columns,
-                    matrix_operand<T>{x.data + column * x.col_stride, x.row_stride, x.col_stride},
-                    lines + t * tile_length);
-                T* const zeros = lines + (t + 1) * tile_length - length;
-                for (index_t i = 0; i < length; ++i)
-                {
-                    zeros[i] = T(0);
-                }
+                fill(t, lines + t * tile_length);
             }
         });
-    const bool direct = y.row_stride == 1;
     parallel_for(blocks, spread ? 1 : blocks,
         [&](index_t first, index_t last)
         {
             for (index_t b = first; b < last; ++b)
             {
-                T* const block = sums + b * (w.block_rows + 1) * length;
-                const index_t row = b * w.block_rows;
-                const index_t whole = direct ? tiles - 1 : tiles;
-                for (index_t t = 0; t < whole; ++t)
+                for (index_t t = 0; t < tiles; ++t)
                 {
-                    (t == 0 ? &spmm_cell<Arch, Registers, tiled_first, T>
-                            : &spmm_cell<Arch, Registers, tiled_middle, T>)(w, b * tiles + t,
-                        lines + t * tile_length, block, count, row, y, finish);
+                    run(b, t, lines + t * tile_length);
                 }
-                if (direct)
-                {
-                    (whole == 0 ? &spmm_cell<Arch, Registers, tiled_first | tiled_last, T>
-                                : &spmm_cell<Arch, Registers, tiled_last, T>)(w, b * tiles + whole,
-                        lines + whole * tile_length, block, count, row, y, finish);
-                    continue;
-                }
-                const index_t left = w.rows - row;
-                spmm_store_lines<Arch, Registers>(
-                    count, left < w.block_rows ? left : w.block_rows, block, row, y, finish);
+                store(b);
             }
         });
 }

@@ -167,7 +167,9 @@ private:
             // fewer passes over the sums are worth a tile that does not quite fit.
             const double elements = static_cast<double>(rows) * static_cast<double>(columns);
             const double density = static_cast<double>(nonzeros) / std::max(elements, 1.0);
-            how.tile_columns = even(columns, density > 0.15 ? 128 : density > 0.03 ? 176 : 255);
+            const index_t most = density > 0.15 ? 128 : density > 0.03 ? 176 : 240;
+            // Whole squares of X are turned.
+            how.tile_columns = (even(columns, most) + 15) / 16 * 16;
         }
         return how;
     }
