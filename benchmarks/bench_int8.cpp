@@ -9,9 +9,18 @@
 //   xnnpack_qd8         float in and out, quantized inside the timed region
 //   xnnpack_qs8         int8 in, int8 out
 //
+// conv_int8/<contender>/<images>x<in>x<size>x<size>/<out>x<kernel>x<kernel>[/g<groups>]: convolutions with
+// stride 1 and padding kernel / 2, float in and out:
+//
+//   structopt_dynamic   int8 weights, every image quantized inside the timed region
+//   structopt_f32       float weights
+//
 // Counters: integer operations per second, and the bytes of the weights as they are multiplied.
 
 #include <structopt/core.hpp>
+#include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/convolution_s8.hpp>
+#include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
 
@@ -297,7 +306,7 @@ void onednn(benchmark::State& state, const extents& e)
 #endif
 
 #ifdef STRUCTOPT_HAVE_XNNPACK
-std::size_t extent(index_t n)
+std::size_t count_of(index_t n)
 {
     return static_cast<std::size_t>(n);
 }
@@ -321,24 +330,25 @@ void xnnpack_qd8(benchmark::State& state, const extents& e)
     layer l(e);
     buffer<float> y(static_cast<std::size_t>(l.outputs()));
     buffer<std::int8_t> codes(l.x.size() + XNN_EXTRA_BYTES);
-    buffer<xnn_quantization_params> parameters(extent(e.batch) + XNN_EXTRA_QUANTIZATION_PARAMS);
+    buffer<xnn_quantization_params> parameters(count_of(e.batch) + XNN_EXTRA_QUANTIZATION_PARAMS);
     const float infinity = std::numeric_limits<float>::infinity();
     xnn_owner convert;
     xnn_owner product;
     const xnn_status done = xnn_status_success;
-    const bool ready = xnn_initialize(nullptr) == done &&
-                       xnn_create_convert_nc_f32_qd8(0, &convert.handle) == done &&
-                       xnn_reshape_convert_nc_f32_qd8(convert.handle, extent(e.batch), extent(e.in),
-                           extent(e.in), extent(e.in), nullptr) == done &&
-                       xnn_setup_convert_nc_f32_qd8(
-                           convert.handle, l.x.data(), codes.data(), parameters.data()) == done &&
-                       xnn_create_fully_connected_nc_qd8_f32_qc8w(extent(e.in), extent(e.out),
-                           extent(e.in), extent(e.out), l.w_scale.data(), l.w_codes.data(), nullptr,
-                           -infinity, infinity, 0, nullptr, nullptr, &product.handle) == done &&
-                       xnn_reshape_fully_connected_nc_qd8_f32_qc8w(
-                           product.handle, extent(e.batch), nullptr) == done &&
-                       xnn_setup_fully_connected_nc_qd8_f32_qc8w(
-                           product.handle, codes.data(), y.data(), parameters.data()) == done;
+    const bool ready =
+        xnn_initialize(nullptr) == done &&
+        xnn_create_convert_nc_f32_qd8(0, &convert.handle) == done &&
+        xnn_reshape_convert_nc_f32_qd8(convert.handle, count_of(e.batch), count_of(e.in),
+            count_of(e.in), count_of(e.in), nullptr) == done &&
+        xnn_setup_convert_nc_f32_qd8(convert.handle, l.x.data(), codes.data(), parameters.data()) ==
+            done &&
+        xnn_create_fully_connected_nc_qd8_f32_qc8w(count_of(e.in), count_of(e.out), count_of(e.in),
+            count_of(e.out), l.w_scale.data(), l.w_codes.data(), nullptr, -infinity, infinity, 0,
+            nullptr, nullptr, &product.handle) == done &&
+        xnn_reshape_fully_connected_nc_qd8_f32_qc8w(product.handle, count_of(e.batch), nullptr) ==
+            done &&
+        xnn_setup_fully_connected_nc_qd8_f32_qc8w(
+            product.handle, codes.data(), y.data(), parameters.data()) == done;
     if (!ready)
     {
         state.SkipWithError("refused by XNNPACK");
@@ -362,10 +372,11 @@ void xnnpack_qs8(benchmark::State& state, const extents& e)
     const xnn_status done = xnn_status_success;
     const bool ready =
         xnn_initialize(nullptr) == done &&
-        xnn_create_fully_connected_nc_qs8_qc8w(extent(e.in), extent(e.out), extent(e.in),
-            extent(e.out), 0, static_scale, l.w_scale.data(), l.w_codes.data(), nullptr, 0,
+        xnn_create_fully_connected_nc_qs8_qc8w(count_of(e.in), count_of(e.out), count_of(e.in),
+            count_of(e.out), 0, static_scale, l.w_scale.data(), l.w_codes.data(), nullptr, 0,
             static_scale, -128, 127, 0, nullptr, nullptr, &product.handle) == done &&
-        xnn_reshape_fully_connected_nc_qs8_qc8w(product.handle, extent(e.batch), nullptr) == done &&
+        xnn_reshape_fully_connected_nc_qs8_qc8w(product.handle, count_of(e.batch), nullptr) ==
+            done &&
         xnn_setup_fully_connected_nc_qs8_qc8w(product.handle, l.x_codes.data(), y.data()) == done;
     if (!ready)
     {
@@ -384,6 +395,127 @@ void xnnpack_qs8(benchmark::State& state, const extents& e)
         });
 }
 #endif
+
+/// A convolution of a batch of square images.
+struct filter
+{
+    index_t images;
+    index_t in;
+    index_t size;
+    index_t out;
+    index_t extent;
+    index_t groups = 1;
+
+    /// The window of one group.
+    kernel::window window() const
+    {
+        kernel::window w;
+        w.channels = in / groups;
+        w.height = w.width = w.out_h = w.out_w = size;
+        w.kernel_h = w.kernel_w = extent;
+        w.pad_top = w.pad_left = extent / 2;
+        return w;
+    }
+
+    std::string name() const
+    {
+        const auto text = [](index_t n)
+        {
+            return std::to_string(n);
+        };
+        return text(images) + "x" + text(in) + "x" + text(size) + "x" + text(size) + "/" +
+               text(out) + "x" + text(extent) + "x" + text(extent) +
+               (groups == 1 ? "" : "/g" + text(groups));
+    }
+};
+
+/// Both contenders are run, and their results compared, before one is timed.
+void convolve(benchmark::State& state, const filter& f, bool integers)
+{
+    const kernel::window w = f.window();
+    const index_t depth = w.rows();
+    const index_t per_group = f.out / f.groups;
+    const index_t pixels = f.in * f.size * f.size;
+    const index_t results = f.out * w.columns();
+    buffer<float> x(static_cast<std::size_t>(f.images * pixels));
+    buffer<float> weights(static_cast<std::size_t>(f.out * depth));
+    random_engine rng(1);
+    for (float& value : x)
+    {
+        value = normal<float>(rng);
+    }
+    for (float& value : weights)
+    {
+        value = normal<float>(rng, 0, 1 / std::sqrt(static_cast<float>(depth)));
+    }
+    buffer<std::int8_t> codes(weights.size());
+    buffer<float> w_scale(static_cast<std::size_t>(f.out));
+    kernel::quantize_rows<>(
+        f.out, depth, weights.data(), depth, codes.data(), depth, w_scale.data());
+    buffer<std::byte> panels(kernel::packed_bytes_s8<>(f.out, depth));
+    kernel::pack_s8<>(f.out, depth, codes.data(), depth, panels.data());
+    buffer<float> exact(static_cast<std::size_t>(f.images * results));
+    buffer<float> y(exact.size());
+    buffer<std::byte> scratch(std::max(kernel::convolution_s8_bytes<>(w, f.groups, per_group),
+        kernel::convolution_forward_bytes<float>(w, per_group)));
+    const auto run_floats = [&]
+    {
+        for (index_t part = 0; part < f.images * f.groups; ++part)
+        {
+            const float* const image = x.data() + part * w.channels * f.size * f.size;
+            const float* const own = weights.data() + part % f.groups * per_group * depth;
+            float* const to = exact.data() + part * per_group * w.columns();
+            if (w.channels == 1 && per_group == 1)
+            {
+                kernel::depthwise_forward<float>(w, image, own, 0.0f, to);
+            }
+            else
+            {
+                kernel::convolution_forward<float>(
+                    w, per_group, image, own, nullptr, to, scratch.data());
+            }
+        }
+    };
+    const auto run_integers = [&]
+    {
+        kernel::convolution_s8<>(f.images, w, f.groups, per_group, x.data(), panels.data(),
+            w_scale.data(), nullptr, y.data(), scratch.data());
+    };
+    run_floats();
+    run_integers();
+    for (std::size_t i = 0; i < y.size(); ++i)
+    {
+        // Outputs are about 1: zeros fail.
+        if (!(std::abs(y[i] - exact[i]) <= 0.15f))
+        {
+            state.SkipWithError("wrong result");
+            return;
+        }
+    }
+    for (auto _ : state)
+    {
+        integers ? run_integers() : run_floats();
+        benchmark::ClobberMemory();
+    }
+    const double operations =
+        2.0 * static_cast<double>(f.images * results) * static_cast<double>(depth);
+    state.counters["GOP/s"] =
+        benchmark::Counter(1e-9 * operations, benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["weight_bytes"] =
+        static_cast<double>(integers ? panels.size() : weights.size() * sizeof(float));
+}
+
+void add(const filter& f, bool integers)
+{
+    const std::string name =
+        std::string("conv_int8/") + (integers ? "structopt_dynamic/" : "structopt_f32/") + f.name();
+    benchmark::RegisterBenchmark(name.c_str(),
+        [f, integers](benchmark::State& state)
+        {
+            convolve(state, f, integers);
+        })
+        ->Unit(benchmark::kMicrosecond);
+}
 
 void add(const char* contender, const extents& e, void (*run)(benchmark::State&, const extents&))
 {
@@ -419,6 +551,13 @@ int main(int argc, char** argv)
         add("xnnpack_qd8", e, xnnpack_qd8);
         add("xnnpack_qs8", e, xnnpack_qs8);
 #endif
+    }
+    for (const filter& f : {filter{16, 1, 28, 8, 5}, filter{4, 3, 32, 32, 3},
+             filter{1, 32, 32, 64, 3}, filter{1, 64, 28, 64, 1}, filter{1, 256, 8, 256, 3},
+             filter{1, 64, 28, 64, 3, 4}, filter{1, 64, 28, 64, 3, 64}})
+    {
+        add(f, true);
+        add(f, false);
     }
 #ifndef STRUCTOPT_HAVE_ONEDNN
     std::fprintf(stderr, "absent: onednn\n");
