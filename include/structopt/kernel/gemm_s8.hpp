@@ -3,7 +3,7 @@
 /// float or 8-bit codes, with equal bits on every instruction set.
 ///
 /// Y[m, n] = (X[m, k] - zero point) W[n, k]^T. X is int8 or uint8. Sums are exact while they fit int32:
-/// for every X if k <= 66,000 (k * 255 * 127 < 2^31), and k <= 133,000 without a zero point.
+/// for every X if k <= 66,000 (k * 255 * 127 < 2^31), and k <= 132,000 without a zero point.
 ///
 /// Packed layout: panels of two registers of columns. A panel holds, for each group of four k, the
 /// four weights of column 0, of column 1, ...: one register lane per column. k is padded to a
@@ -18,7 +18,6 @@
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/tail.hpp>
-#include <structopt/simd/transpose.hpp>
 #include <structopt/simd/widen.hpp>
 
 #include <cstddef>
@@ -189,6 +188,13 @@ struct gemm_s8_shape
         return tile_rows == 1 && Kind == simd::dot_kind::vnni ? 4 : tile_rows <= 3 ? 2 : 1;
     }
     static constexpr index_t block_rows = rows * 20;
+    /// Groups of one row of activations that lie next to each other; then comes the next row.
+    static constexpr index_t run = 16;
+    /// Words of so many prepared rows.
+    static constexpr index_t words(index_t tile_rows, index_t groups) noexcept
+    {
+        return tile_rows * ((groups + run - 1) / run * run) * simd::dot<Arch, Kind>::words;
+    }
 };
 
 /// What becomes of the sums of a product.
@@ -507,28 +513,34 @@ void gemm_s8_tile(const s8_arguments& t) noexcept
     const std::int8_t* w = t.w;
     const std::int8_t* ahead = t.ahead;
     const index_t ahead_step = t.ahead_step;
-    for (index_t k = 0; k < t.groups; ++k)
+    constexpr index_t run = gemm_s8_shape<Arch, Kind>::run;
+    for (index_t left_groups = t.groups; left_groups > 0; left_groups -= run)
     {
-        simd::prefetch(ahead);
-        ahead += ahead_step;
-        typename dot::weights right[vectors];
-        STRUCTOPT_UNROLL
-        for (index_t v = 0; v < vectors; ++v)
+        const std::uint32_t* const end = x + (left_groups < run ? left_groups : run) * dot::words;
+        while (x != end)
         {
-            right[v] = dot::load(w + (v / 2) * t.w_panel + (v % 2) * 4 * lanes);
-        }
-        STRUCTOPT_UNROLL
-        for (index_t i = 0; i < Rows; ++i)
-        {
-            const typename dot::activations left = dot::broadcast(x + i * dot::words);
+            simd::prefetch(ahead);
+            ahead += ahead_step;
+            typename dot::weights right[vectors];
             STRUCTOPT_UNROLL
             for (index_t v = 0; v < vectors; ++v)
             {
-                sum[i][v] = dot::add(sum[i][v], right[v], left);
+                right[v] = dot::load(w + (v / 2) * t.w_panel + (v % 2) * 4 * lanes);
             }
+            STRUCTOPT_UNROLL
+            for (index_t i = 0; i < Rows; ++i)
+            {
+                const typename dot::activations left = dot::broadcast(x + i * run * dot::words);
+                STRUCTOPT_UNROLL
+                for (index_t v = 0; v < vectors; ++v)
+                {
+                    sum[i][v] = dot::add(sum[i][v], right[v], left);
+                }
+            }
+            x += dot::words;
+            w += 8 * lanes;
         }
-        x += Rows * dot::words;
-        w += 8 * lanes;
+        x += (Rows - 1) * run * dot::words;
     }
     if (t.kind == s8_result::integers && t.col_stride == 1 && t.columns == vectors * lanes)
     {
@@ -597,93 +609,48 @@ STRUCTOPT_ALWAYS_INLINE void prepare_four(
     Dot::prepare(four, to);
 }
 
-/// The groups of prepared rows that fill whole registers, where a group is one word: `load(i, k)`
-/// gives a register of prepared activations of row i. Returns how many groups there are.
-template <class Arch, class Load>
-STRUCTOPT_ALWAYS_INLINE index_t prepare_squares(
-    index_t rows, index_t depth, const Load& load, std::uint32_t* to) noexcept
-{
-    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    index_t done = 0;
-    if (rows == 1)
-    {
-        for (; (done + lanes) * 4 <= depth; done += lanes)
-        {
-            simd::store(reinterpret_cast<std::int32_t*>(to + done), load(0, done * 4));
-        }
-        return done;
-    }
-    for (; rows <= lanes && (done + lanes) * 4 <= depth; done += lanes)
-    {
-        simd::batch<float, Arch> square[static_cast<std::size_t>(lanes)];
-        STRUCTOPT_UNROLL
-        for (index_t i = 0; i < lanes; ++i)
-        {
-            square[i] = simd::bit_cast<float>(load(i < rows ? i : 0, done * 4));
-        }
-        simd::transpose<float, Arch>(square);
-        std::uint32_t* const first = to + done * rows;
-        const bool whole = (done + lanes) * rows + lanes <= depth / 4 * rows;
-        STRUCTOPT_UNROLL
-        for (index_t i = 0; i < lanes; ++i)
-        {
-            const auto words = simd::bit_cast<std::int32_t>(square[i]);
-            auto* const place = reinterpret_cast<std::int32_t*>(first + i * rows);
-            if (whole)
-            {
-                // What is written past the rows is written again by the next group.
-                simd::store(place, words);
-            }
-            else
-            {
-                simd::store_tail(place, words, rows);
-            }
-        }
-    }
-    return done;
-}
-
-/// to[(g * rows + i) * words] = the four activations x(i, 4 g ...) as the kernel wants them.
+/// Lays out rows of activations as the kernel wants them: runs of groups, row by row.
 template <class Arch, simd::dot_kind Kind>
 void prepare_rows(index_t rows, index_t depth, const code_operand& x, std::uint32_t* to) noexcept
 {
     using dot = simd::dot<Arch, Kind>;
-    index_t done = 0;
-    if constexpr (dot::words == 1 && Kind != simd::dot_kind::scalar)
+    constexpr index_t run = gemm_s8_shape<Arch, Kind>::run;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    for (index_t first = 0; first < depth; first += 4 * run)
     {
-        if (x.col_stride == 1)
+        const index_t left = depth - first < 4 * run ? depth - first : 4 * run;
+        for (index_t i = 0; i < rows; ++i)
         {
-            const simd::batch<std::int32_t, Arch> flip(
-                (dot::offset != 0) != x.is_unsigned ? -0x7f7f7f80 : 0);
-            done = detail::prepare_squares<Arch>(
-                rows, depth,
-                [&](index_t row, index_t k) STRUCTOPT_LAMBDA_INLINE
-                {
-                    return simd::load_bytes<Arch>(x.data + row * x.row_stride + k) ^ flip;
-                },
-                to);
-        }
-    }
-    for (index_t i = 0; i < rows; ++i)
-    {
-        const std::int8_t* const from = x.data + i * x.row_stride;
-        index_t k = done * 4;
-        for (; k < depth; k += 4)
-        {
-            std::int8_t four[4] = {};
-            const index_t left = depth - k < 4 ? depth - k : 4;
-            if (x.col_stride == 1 && left == 4)
+            const std::int8_t* const from = x.data + i * x.row_stride + first * x.col_stride;
+            index_t k = 0;
+            if constexpr (dot::words == 1 && Kind != simd::dot_kind::scalar)
             {
-                std::memcpy(four, from + k, 4);
-            }
-            else
-            {
-                for (index_t j = 0; j < left; ++j)
+                const simd::batch<std::int32_t, Arch> flip(
+                    (dot::offset != 0) != x.is_unsigned ? -0x7f7f7f80 : 0);
+                for (; x.col_stride == 1 && k + 4 * lanes <= left; k += 4 * lanes)
                 {
-                    four[j] = from[(k + j) * x.col_stride];
+                    simd::store(reinterpret_cast<std::int32_t*>(to + k / 4),
+                        simd::load_bytes<Arch>(from + k) ^ flip);
                 }
             }
-            detail::prepare_four<dot>(four, x.is_unsigned, to + (k / 4 * rows + i) * dot::words);
+            for (; k < left; k += 4)
+            {
+                std::int8_t four[4] = {};
+                const index_t count = left - k < 4 ? left - k : 4;
+                if (x.col_stride == 1 && count == 4)
+                {
+                    std::memcpy(four, from + k, 4);
+                }
+                else
+                {
+                    for (index_t j = 0; j < count; ++j)
+                    {
+                        four[j] = from[(k + j) * x.col_stride];
+                    }
+                }
+                detail::prepare_four<dot>(four, x.is_unsigned, to + k / 4 * dot::words);
+            }
+            to += run * dot::words;
         }
     }
 }
@@ -713,8 +680,7 @@ struct s8_space
     {
         const index_t blocks = (m + shape::block_rows - 1) / shape::block_rows;
         block_rows = (m + blocks - 1) / blocks;
-        const index_t words = block_rows * ((k + 3) / 4) * simd::dot<Arch, Kind>::words;
-        starts = (4 * words + 63) / 64 * 64;
+        starts = (4 * shape::words(block_rows, (k + 3) / 4) + 63) / 64 * 64;
         scales = starts + 4 * ((n + shape::panel - 1) / shape::panel * shape::panel);
         codes = scales + 4 * block_rows;
         all = codes + (block_rows < shape::rows ? block_rows : shape::rows) * k + 64;
@@ -749,7 +715,6 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
     const std::byte* packed, s8_arguments t, std::byte* scratch) noexcept
 {
     using shape = gemm_s8_shape<Arch, Kind>;
-    using dot = simd::dot<Arch, Kind>;
     if (m <= 0 || n <= 0)
     {
         return;
@@ -785,7 +750,7 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
         for (index_t i = 0; i < tiles; ++i)
         {
             const index_t high = height + (i < higher ? 1 : 0);
-            std::uint32_t* const to = prepared + done * groups * dot::words;
+            std::uint32_t* const to = prepared + shape::words(done, groups);
             if (product.floats != nullptr)
             {
                 detail::prepare_floats<Arch, Kind>(high, k,
@@ -829,7 +794,7 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
                     {
                         const index_t high = height + (i < higher ? 1 : 0);
                         const index_t offset = (row + at) * t.row_stride + column * t.col_stride;
-                        tile.x = prepared + at * groups * dot::words;
+                        tile.x = prepared + shape::words(at, groups);
                         tile.ahead = tile.w + (tiles == 1 ? 0 : tile.w_panel + i * share * groups);
                         if (product.floats != nullptr)
                         {
