@@ -306,7 +306,8 @@ private:
     void visit_array(const F& f)
     {
         std::int64_t done = 0;
-        for (index_t c = 0; c < m_columns; ++c)
+        // Columns without rows take no lines, so there may be any number of them.
+        for (index_t c = 0; m_count > 0 && c < m_columns; ++c)
         {
             const index_t first = m_symmetry == matrix_symmetry::general     ? 0
                                   : m_symmetry == matrix_symmetry::symmetric ? c

@@ -104,13 +104,35 @@ constexpr index_t convolution_block_positions(const window& g) noexcept
     return (g.trivial() ? g.out_h : convolution_block_rows(g)) * g.out_w;
 }
 
+/// Positions of the last block, which may be smaller.
+constexpr index_t convolution_last_positions(const window& g) noexcept
+{
+    const index_t step = g.trivial() ? g.out_h : convolution_block_rows(g);
+    const index_t rest = step > 0 ? g.out_h % step : 0;
+    return (rest > 0 ? rest : step) * g.out_w;
+}
+
+/// The larger of `bytes(positions)` for the blocks and for the last of them: a smaller product may
+/// need more scratch.
+template <class Bytes>
+std::size_t convolution_most_bytes(const window& g, const Bytes& bytes) noexcept
+{
+    const std::size_t full = bytes(convolution_block_positions(g));
+    const std::size_t last = bytes(convolution_last_positions(g));
+    return full > last ? full : last;
+}
+
 } // namespace detail
 
 template <class T, class Arch>
 std::size_t convolution_forward_bytes(const window& g, index_t out) noexcept
 {
     return detail::convolution_scratch<T, Arch>::bytes(g, false) +
-           gemm_scratch_bytes<T, Arch>(out, detail::convolution_block_positions(g), g.rows());
+           detail::convolution_most_bytes(g,
+               [&](index_t n)
+               {
+                   return gemm_scratch_bytes<T, Arch>(out, n, g.rows());
+               });
 }
 
 template <class T, class Arch>
@@ -143,10 +165,14 @@ void convolution_forward(const window& g, index_t out, const T* image, const T* 
 template <class T, class Arch>
 std::size_t convolution_backward_bytes(const window& g, index_t out) noexcept
 {
-    const index_t n = detail::convolution_block_positions(g);
-    const std::size_t dw = gemm_scratch_bytes<T, Arch>(out, g.rows(), n);
-    const std::size_t dx = gemm_scratch_bytes<T, Arch>(g.rows(), n, out);
-    return detail::convolution_scratch<T, Arch>::bytes(g, true) + (dw > dx ? dw : dx);
+    return detail::convolution_scratch<T, Arch>::bytes(g, true) +
+           detail::convolution_most_bytes(g,
+               [&](index_t n)
+               {
+                   const std::size_t dw = gemm_scratch_bytes<T, Arch>(out, g.rows(), n);
+                   const std::size_t dx = gemm_scratch_bytes<T, Arch>(g.rows(), n, out);
+                   return dw > dx ? dw : dx;
+               });
 }
 
 template <class T, class Arch>

@@ -29,7 +29,7 @@ std::size_t spmm_csr_s8_scratch_bytes(index_t batch, index_t columns) noexcept;
 /// of W): the same bits as `gemm_s8` gives for the same matrix. X's rows are `x_row` apart; W is as
 /// in `spmm_csr`, with codes for values. Scratch of any alignment.
 ///
-/// Sums are exact while a row has at most 133,000 non-zeros.
+/// Sums are exact while a row has at most 132,000 non-zeros.
 template <class Arch = simd::default_arch, class Index, class Offset>
 void spmm_csr_s8(index_t batch, index_t rows, index_t columns, const std::int8_t* values,
     const Index* indices, const Offset* offsets, const std::int8_t* x, index_t x_row,

@@ -498,8 +498,12 @@ private:
         {
             return detail::patch_bytes<value_type>(p.window) +
                    nn::scratch_size<std::byte>(
-                       static_cast<index_t>(storage_traits<storage>::training_scratch_bytes(
-                           weight, detail::patch_positions(p.window))));
+                       static_cast<index_t>(kernel::detail::convolution_most_bytes(p.window,
+                           [&](index_t positions)
+                           {
+                               return storage_traits<storage>::training_scratch_bytes(
+                                   weight, positions);
+                           })));
         }
     }
 

@@ -98,7 +98,11 @@ std::size_t convolve_bytes(const S& s, const kernel::window& w, index_t groups) 
     {
         return detail::patch_bytes<typename traits::value_type>(w) +
                scratch_size<std::byte>(
-                   static_cast<index_t>(traits::scratch_bytes(s, detail::patch_positions(w))));
+                   static_cast<index_t>(kernel::detail::convolution_most_bytes(w,
+                       [&](index_t positions)
+                       {
+                           return traits::scratch_bytes(s, positions);
+                       })));
     }
 }
 

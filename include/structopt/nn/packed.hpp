@@ -195,12 +195,17 @@ struct storage_traits<packed_matrix<T, W>> : detail::rounding<!std::same_as<T, W
     static storage load(Source& source) requires(!std::same_as<T, W>)
     {
         const auto values = source.template get<W>("values");
-        auto w = make_tensor<T>(shape<2>{source.rows(), source.columns()});
-        if (values.size() != w.size())
+        const shape<2> extents{source.rows(), source.columns()};
+        const auto there = static_cast<index_t>(values.size());
+        const bool fits = extents[1] == 0
+                              ? there == 0
+                              : there % extents[1] == 0 && there / extents[1] == extents[0];
+        if (!fits)
         {
-            structopt::detail::raise<format_error>(source.where(),
-                std::to_string(w.size()) + " values", std::to_string(values.size()));
+            structopt::detail::raise<format_error>(
+                source.where(), "as many values as " + describe(extents), std::to_string(there));
         }
+        auto w = make_tensor<T>(extents);
         for (std::size_t i = 0; i < values.size(); ++i)
         {
             w.data()[i] = static_cast<T>(values[i]);

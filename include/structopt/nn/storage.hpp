@@ -13,7 +13,7 @@
 /// | `nonzeros(s)` | multiply-adds per input vector |
 /// | `bytes(s)` | what the format occupies, indices and scales included |
 /// | `pack(view W)`, `unpack(s)` | from and to the canonical row-major matrix |
-/// | `scratch_bytes(s, batch)` | scratch of `product` |
+/// | `scratch_bytes(s, batch)` | scratch of `product` for exactly so many rows of x; fewer may need more |
 /// | `product(s, x, bias, y, scratch)` | y = x W^T + bias, `noexcept`, no allocation |
 ///
 /// A format that rounds says so with `static constexpr bool quantized = true`: it is not converted

@@ -79,7 +79,7 @@ public:
     void on_begin(Context& at)
     {
         const index_t step = at.run.optimizer.step;
-        const index_t all = at.options.epochs * at.batches;
+        const index_t all = at.steps();
         if (all > 0 && !settled(all))
         {
             structopt::detail::raise<argument_error>("prune::gradual schedule",

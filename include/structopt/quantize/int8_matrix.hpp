@@ -21,8 +21,9 @@ namespace quantize
 namespace detail
 {
 
-/// Most codes of a row whose products add up in int32: 133,144 * 127 * 127 < 2^31.
-inline constexpr index_t most_int8_codes = 133'144;
+/// Most codes of a row whose products add up in int32, activations raised by 128: 132,104 * 128 *
+/// 127 < 2^31.
+inline constexpr index_t most_int8_codes = 132'104;
 
 /// Throws `format_error` unless there is one finite scale per row, not negative.
 inline void check_scales(const tensor<float, 1>& scales, index_t rows)
@@ -83,7 +84,7 @@ public:
     }
 
     /// Packs codes. Throws `format_error` for the code -128, for scales that are not one finite
-    /// number per row, and for more than 133,144 columns.
+    /// number per row, and for more than 132,104 columns.
     explicit int8_matrix(const int8_codes& q)
         : m_rows(shape_of(q.codes)[0])
         , m_columns(shape_of(q.codes)[1])
@@ -165,7 +166,7 @@ public:
     }
 
     /// From its parts. Throws `format_error` for the code -128, for scales that are not one finite
-    /// number per row, and for rows of more than 133,144 codes.
+    /// number per row, and for rows of more than 132,104 codes.
     sparse_int8(sparse::csr<std::int8_t, Index> codes, tensor<float, 1> scales)
         : m_codes(std::move(codes))
         , m_scales(std::move(scales))

@@ -51,12 +51,14 @@ template <matrix S, dense_operand X>
 S multiply_elements(const S& m, const X& dense)
 {
     using T = typename S::value_type;
+    using wide = detail::wide_accumulator<T>;
     const auto x = detail::view_of(dense);
     detail::check_same_extents("sparse::multiply_elements", m, x);
     return sparse::map_entries(m,
         [&](index_t r, index_t c, T value)
         {
-            return detail::narrow<T>(detail::widen(value) * detail::widen(x(r, c)), r, c);
+            return detail::narrow<T>(
+                wide(detail::widen(value)) * wide(detail::widen(x(r, c))), r, c);
         });
 }
 
@@ -99,7 +101,7 @@ template <matrix A, matrix B>
         accumulator<typename A::value_type> beta = 1)
     {
         using T = typename A::value_type;
-    using wide = detail::wide_accumulator<T>;
+        using wide = detail::wide_accumulator<T>;
         check_shape(
             "sparse::add", shape<2>{a.rows(), a.columns()}, shape<2>{b.rows(), b.columns()});
         const auto x = entries_of(a);
@@ -142,6 +144,7 @@ template <dense_operand X, matrix S>
 tensor<typename S::value_type, 2> add(const X& x, const S& m)
 {
     using T = typename S::value_type;
+    using wide = detail::wide_accumulator<T>;
     const auto from = detail::view_of(x);
     detail::check_same_extents("sparse::add", m, from);
     auto sum = structopt::copy(from);
@@ -149,7 +152,7 @@ tensor<typename S::value_type, 2> add(const X& x, const S& m)
         [&](index_t r, index_t c, T value)
         {
             T& to = sum.data()[r * m.columns() + c];
-            to = detail::narrow<T>(detail::widen(to) + detail::widen(value), r, c);
+            to = detail::narrow<T>(wide(detail::widen(to)) + wide(detail::widen(value)), r, c);
         });
     return sum;
 }

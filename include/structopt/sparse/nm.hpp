@@ -240,7 +240,7 @@ private:
     {
         // The slots of short groups may be more than the columns.
         const bool countable = m_columns < 0 || groups() * N == 0 ||
-                               m_rows <= std::numeric_limits<index_t>::max() / (groups() * N * 8);
+                               m_rows <= std::numeric_limits<index_t>::max() / 8 / (groups() * N);
         detail::check_extents<Error>(
             "nm", m_rows, m_columns, countable, std::numeric_limits<index_t>::max() / 8, "slots");
     }

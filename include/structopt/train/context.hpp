@@ -5,6 +5,7 @@
 #include <structopt/train/options.hpp>
 #include <structopt/train/run_state.hpp>
 
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -30,6 +31,13 @@ struct context
     double penalty = 0.0;
     /// The finished epoch, in `on_epoch_end` and `on_end`; else null.
     const epoch_record* record = nullptr;
+
+    /// Steps of the whole training, or the largest number where they are more.
+    index_t steps() const noexcept
+    {
+        constexpr index_t most = std::numeric_limits<index_t>::max();
+        return batches > 0 && options.epochs > most / batches ? most : options.epochs * batches;
+    }
 };
 
 namespace detail

@@ -10,6 +10,7 @@
 #include <structopt/train/extras.hpp>
 #include <structopt/train/metric/mean_loss.hpp>
 
+#include <algorithm>
 #include <chrono>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -202,7 +203,9 @@ private:
     void check_momentum(const Schedule& s)
     {
         O moved = m_optimizer;
-        for (index_t step = m_run.optimizer.step; step < m_how.epochs * m_at.batches; ++step)
+        // Early stopping may end a training that was given any number of epochs.
+        const index_t last = std::min(m_at.steps(), m_run.optimizer.step + 1'000'000);
+        for (index_t step = m_run.optimizer.step; step < last; ++step)
         {
             set_momentum(moved, static_cast<double>(s.momentum(step)));
             optim::validate(moved);
@@ -242,7 +245,7 @@ private:
     /// which batch norm does not take.
     void check_training()
     {
-        const bool single = !m_how.drop_last && m_samples % m_how.batch == 1;
+        const bool single = m_how.batch == 1 || (!m_how.drop_last && m_samples % m_how.batch == 1);
         constexpr bool labelled = requires(const shape<out_rank>& output)
         {
             m_data.check_target(output, index_t{});
@@ -265,12 +268,15 @@ private:
         const auto sample = first_sample(data);
         const auto y = nn::forward(std::as_const(m_network), sample.x);
         check_targets(data, shape_of(y));
+        const auto probe = [&](auto metric)
+        {
+            metric.reset();
+            metric.accumulate(as_view(y), sample.target);
+        };
         std::apply(
-            [&](auto&... metrics)
+            [&](const auto&... metrics)
             {
-                (metrics.reset(), ...);
-                (metrics.accumulate(as_view(y), sample.target), ...);
-                (metrics.reset(), ...);
+                (probe(metrics), ...);
             },
             m_metrics);
     }
