@@ -144,6 +144,10 @@ TEST_CASE("Matrix Market: empty matrices, and several entries in one place")
     CHECK(shape_of(read_dense(general + "4 0 0")) == shape<2>{4, 0});
     CHECK(
         shape_of(read_dense("%%MatrixMarket matrix array real general\n0 3\n")) == shape<2>{0, 3});
+    // As many columns as can be claimed, without a line for any.
+    const std::string many = "%%MatrixMarket matrix array real general\n0 1000000000000\n";
+    CHECK(shape_of(read_dense(many)) == shape<2>{0, 1'000'000'000'000});
+    CHECK(read<double, std::uint64_t>(many).columns() == 1'000'000'000'000);
     const auto twice = general + "1 1 2\n1 1 2\n1 1 3\n";
     CHECK(read(twice).nonzeros() == 2);
     CHECK(read(twice).to_dense()(0, 0) == 5);

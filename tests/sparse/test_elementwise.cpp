@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "support/message.hpp"
 #include "support/sparse.hpp"
 
@@ -92,6 +94,19 @@ TEST_CASE("sums of int8 must fit")
     CHECK(sparse::add(a, b, 1, -1).to_dense()(0, 1) == 72);
     CHECK_THROWS_AS(sparse::scale(a, 2), argument_error);
     CHECK(sparse::scale(a, -1).to_dense()(0, 0) == -100);
+}
+
+TEST_CASE("sums and products of int32 must fit")
+{
+    const sparse::coo<std::int32_t> a(1, 2, {0, 0}, {0, 1}, {65536, 3});
+    auto dense = structopt::full<std::int32_t>(shape<2>{1, 2}, 65536);
+    CHECK_THROWS_AS(sparse::multiply_elements(a, dense), argument_error);
+    dense(0, 0) = 32767;
+    CHECK(sparse::multiply_elements(a, dense).to_dense()(0, 0) == 32767 * 65536);
+    dense(0, 0) = std::numeric_limits<std::int32_t>::max();
+    CHECK_THROWS_AS(sparse::add(dense, a), argument_error);
+    dense(0, 0) -= 65536;
+    CHECK(sparse::add(dense, a)(0, 0) == std::numeric_limits<std::int32_t>::max());
 }
 
 TEST_CASE("an N:M format refuses a sum with more non-zeros")

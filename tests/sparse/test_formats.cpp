@@ -243,6 +243,8 @@ TEST_CASE("what is no matrix is refused: bitmask")
 TEST_CASE("what is no matrix is refused: N:M")
 {
     using nm = sparse::nm<float, 2, 4>;
+    CHECK_THROWS_AS(nm(1, index_t{1} << 62, {}, {}), format_error);
+    CHECK_THROWS_AS(nm(index_t{1} << 40, index_t{1} << 40, {}, {}), format_error);
     using places = list<std::uint8_t>;
     const list<float> four{1, 2, 3, 0};
     CHECK(complaint<nm>(1, 5, places{0b0000'1101}, four) == "");

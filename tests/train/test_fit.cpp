@@ -448,6 +448,8 @@ TEST_CASE("a last batch of one sample that a layer does not take is found before
         train::fit(net, data, nn::cross_entropy{}, optim::sgd{}, how, rng);
     };
     CHECK_THROWS_AS(fit({.epochs = 1, .batch = 5}), structopt::argument_error);
+    CHECK_THROWS_AS(fit({.epochs = 1, .batch = 1}), structopt::argument_error);
+    CHECK_THROWS_AS(fit({.epochs = 1, .batch = 1, .drop_last = true}), structopt::argument_error);
     CHECK((net.template layer<0>().weight == before.template layer<0>().weight));
     CHECK((net.template layer<1>().running_mean == before.template layer<1>().running_mean));
     fit({.epochs = 1, .batch = 5, .drop_last = true});
