@@ -29,7 +29,7 @@ void check(const sparse_problem<T>& w, index_t batch, index_t unit, random_engin
 {
     const sliced<T> packed(w.dense(), unit);
     const auto operand = packed.operand();
-    support::check_spmm(w, batch, k::spmm_sliced_scratch_bytes<T>(operand), rng,
+    support::check_spmm(w, batch, k::spmm_sliced_scratch_bytes<T>(batch, operand), rng,
         [&](index_t n, auto x, auto y, auto finish, std::byte* scratch)
         {
             k::spmm_sliced<Arch>(n, operand, x, y, finish, scratch);
@@ -49,7 +49,7 @@ void sweep()
                 const sparse_problem<T> w(rows, columns, density, rng);
                 for (index_t unit : {8, 16})
                 {
-                    for (index_t batch : {0, 1, 3})
+                    for (index_t batch : {0, 1, 3, 15})
                     {
                         check<Arch>(w, batch, unit, rng);
                     }
@@ -114,7 +114,7 @@ TEST_CASE("sliced products: infinite features reach only the rows that have a va
             std::vector<float> x(static_cast<std::size_t>(w.columns), 1.0f);
             x[static_cast<std::size_t>(c)] = infinity;
             std::vector<float> y(static_cast<std::size_t>(w.rows));
-            std::vector<std::byte> scratch(k::spmm_sliced_scratch_bytes(packed.operand()));
+            std::vector<std::byte> scratch(k::spmm_sliced_scratch_bytes(1, packed.operand()));
             k::spmm_sliced(1, packed.operand(), {x.data(), w.columns, 1}, {y.data(), w.rows, 1}, {},
                 scratch.data());
             bool right = true;
@@ -145,7 +145,7 @@ TEST_CASE(
     }
     const sliced<float> packed(w.dense());
     CHECK(packed.operand().order != nullptr);
-    const index_t batch = 3;
+    const index_t batch = 15;
     std::vector<float> x(static_cast<std::size_t>(batch * w.columns));
     for (float& value : x)
     {
@@ -154,7 +154,7 @@ TEST_CASE(
     const auto run = [&](index_t first, index_t count)
     {
         std::vector<float> y(static_cast<std::size_t>(count * w.rows));
-        std::vector<std::byte> scratch(k::spmm_sliced_scratch_bytes(packed.operand()));
+        std::vector<std::byte> scratch(k::spmm_sliced_scratch_bytes(count, packed.operand()));
         k::spmm_sliced(count, packed.operand(), {x.data() + first * w.columns, w.columns, 1},
             {y.data(), w.rows, 1}, {w.bias.data()}, scratch.data());
         return y;

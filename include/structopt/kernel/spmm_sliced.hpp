@@ -15,7 +15,8 @@
 /// elements by a permutation of registers, which costs what any other shuffle does, where a gather
 /// costs a load per lane; then one multiply-add. There is one loop per slice and nothing to guess in it.
 /// Because rows need not wait for each other at fixed columns, padding is a factor of 1.6 at 90 % zeros
-/// and 1.1 at 50 %, where tiles of 32 columns would need 2 and 1.3.
+/// and 1.1 at 50 %, where tiles of 32 columns would need 2 and 1.3. Up to eight samples share what is read
+/// of W.
 ///
 /// Order of summation: even and odd steps are two chains, added at the end; then the bias.
 ///
@@ -41,6 +42,9 @@ inline constexpr index_t slice_rows = 16;
 
 /// Steps that are stored together.
 inline constexpr index_t sliced_group = 6;
+
+/// Most samples that share one pass over the matrix.
+inline constexpr index_t sliced_samples = 8;
 
 /// The place that stands for no column.
 inline constexpr std::uint32_t sliced_none = 31;
@@ -75,12 +79,12 @@ struct sliced_operand
     }
 };
 
-/// Bytes of scratch of `spmm_sliced`: one sample.
+/// Bytes of scratch of `spmm_sliced`: up to `sliced_samples` samples.
 template <class T>
-std::size_t spmm_sliced_scratch_bytes(const sliced_operand<T>& w) noexcept;
+std::size_t spmm_sliced_scratch_bytes(index_t batch, const sliced_operand<T>& w) noexcept;
 
-/// y[batch, rows] = act(x[batch, columns] W^T + bias), sample by sample, x and y of any strides; scratch of
-/// any alignment. y must not overlap x.
+/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; scratch of any alignment. y
+/// must not overlap x.
 ///
 /// A sample gives the same bits in every batch, and for every number of threads.
 template <class Arch = simd::default_arch, class T>
@@ -121,78 +125,105 @@ private:
     const std::uint32_t* m_words;
 };
 
-/// Sums of the 16 rows of a slice. `x` is readable for two units behind its end.
-template <class Arch, class Choice, class T>
-void sliced_sums(const sliced_operand<T>& w, index_t slice, const T* x, T* sums) noexcept
+/// Step `Number` of a group for some samples.
+template <int Number, class Arch, index_t Samples, class Choice, class T>
+STRUCTOPT_ALWAYS_INLINE void sliced_step(const Choice& choose, const T* values, const T* x,
+    index_t x_step, index_t start, simd::batch<T, Arch> (&sums)[Samples]) noexcept
+{
+    const simd::batch<T, Arch> value = simd::load<Arch>(values + Number * slice_rows);
+    STRUCTOPT_UNROLL
+    for (index_t i = 0; i < Samples; ++i)
+    {
+        sums[i] = simd::fma(choose.template from<Number>(x + i * x_step + start), value, sums[i]);
+    }
+}
+
+/// Sums of the 16 rows of a slice for some samples, `x_step` apart and readable for two units behind
+/// their ends; sums[i * 16 + row].
+template <class Arch, index_t Samples, class Choice, class T>
+void sliced_sums(
+    const sliced_operand<T>& w, index_t slice, const T* x, index_t x_step, T* sums) noexcept
 {
     using vector = simd::batch<T, Arch>;
     constexpr index_t lanes = simd::width<T, Arch>;
-    constexpr index_t parts = slice_rows / lanes;
     const auto first = static_cast<index_t>(w.first_groups[slice]);
     const auto last = static_cast<index_t>(w.first_groups[slice + 1]);
-    vector even[parts];
-    vector odd[parts];
-    STRUCTOPT_UNROLL
-    for (index_t p = 0; p < parts; ++p)
+    // Registers of one sample share the starts of windows, those of several run one after the other.
+    constexpr index_t passes = Samples == 1 ? 1 : slice_rows / lanes;
+    constexpr index_t parts = slice_rows / lanes / passes;
+    for (index_t pass = 0; pass < passes; ++pass)
     {
-        even[p] = odd[p] = vector(T(0));
-    }
-    for (index_t g = first; g < last; ++g)
-    {
-        const T* const value = w.values + g * (sliced_group * slice_rows);
-        const std::uint32_t* const words = w.places + g * slice_rows;
-        std::uint64_t advances = w.advances[g];
-        simd::prefetch_near(words + sliced_ahead * slice_rows);
+        vector even[parts][Samples];
+        vector odd[parts][Samples];
         STRUCTOPT_UNROLL
-        for (index_t s = 0; s < sliced_group; ++s)
+        for (index_t p = 0; p < parts; ++p)
         {
-            simd::prefetch_near(value + (sliced_ahead * sliced_group + s) * slice_rows);
+            STRUCTOPT_UNROLL
+            for (index_t i = 0; i < Samples; ++i)
+            {
+                even[p][i] = odd[p][i] = vector(T(0));
+            }
         }
-        const T* starts[sliced_group];
-        STRUCTOPT_UNROLL
-        for (index_t s = 0; s < sliced_group; ++s)
+        index_t start = 0;
+        for (index_t g = first; g < last; ++g)
         {
-            x += static_cast<index_t>(advances & 0xffu) * w.unit;
-            advances >>= 8;
-            starts[s] = x;
+            const T* const value = w.values + g * (sliced_group * slice_rows);
+            const std::uint32_t* const words = w.places + g * slice_rows;
+            std::uint64_t advances = w.advances[g];
+            simd::prefetch_near(words + sliced_ahead * slice_rows);
+            STRUCTOPT_UNROLL
+            for (index_t s = 0; s < sliced_group; ++s)
+            {
+                simd::prefetch_near(value + (sliced_ahead * sliced_group + s) * slice_rows);
+            }
+            index_t starts[sliced_group];
+            STRUCTOPT_UNROLL
+            for (index_t s = 0; s < sliced_group; ++s)
+            {
+                start += static_cast<index_t>(advances & 0xffu) * w.unit;
+                advances >>= 8;
+                starts[s] = start;
+            }
+            STRUCTOPT_UNROLL
+            for (index_t p = 0; p < parts; ++p)
+            {
+                const index_t l = (pass * parts + p) * lanes;
+                const Choice choose(words + l);
+                const T* const own = value + l;
+                sliced_step<0, Arch>(choose, own, x, x_step, starts[0], even[p]);
+                sliced_step<1, Arch>(choose, own, x, x_step, starts[1], odd[p]);
+                sliced_step<2, Arch>(choose, own, x, x_step, starts[2], even[p]);
+                sliced_step<3, Arch>(choose, own, x, x_step, starts[3], odd[p]);
+                sliced_step<4, Arch>(choose, own, x, x_step, starts[4], even[p]);
+                sliced_step<5, Arch>(choose, own, x, x_step, starts[5], odd[p]);
+            }
         }
         STRUCTOPT_UNROLL
         for (index_t p = 0; p < parts; ++p)
         {
-            const Choice choose(words + p * lanes);
-            const T* const own = value + p * lanes;
-            even[p] = simd::fma(choose.template from<0>(starts[0]), simd::load<Arch>(own), even[p]);
-            odd[p] = simd::fma(
-                choose.template from<1>(starts[1]), simd::load<Arch>(own + slice_rows), odd[p]);
-            even[p] = simd::fma(choose.template from<2>(starts[2]),
-                simd::load<Arch>(own + 2 * slice_rows), even[p]);
-            odd[p] = simd::fma(
-                choose.template from<3>(starts[3]), simd::load<Arch>(own + 3 * slice_rows), odd[p]);
-            even[p] = simd::fma(choose.template from<4>(starts[4]),
-                simd::load<Arch>(own + 4 * slice_rows), even[p]);
-            odd[p] = simd::fma(
-                choose.template from<5>(starts[5]), simd::load<Arch>(own + 5 * slice_rows), odd[p]);
+            STRUCTOPT_UNROLL
+            for (index_t i = 0; i < Samples; ++i)
+            {
+                simd::store(
+                    sums + i * slice_rows + (pass * parts + p) * lanes, even[p][i] + odd[p][i]);
+            }
         }
-    }
-    STRUCTOPT_UNROLL
-    for (index_t p = 0; p < parts; ++p)
-    {
-        simd::store(sums + p * lanes, even[p] + odd[p]);
     }
 }
 
-template <class Arch, class T>
-void sliced_run(const sliced_operand<T>& w, index_t slice, const T* x, T* sums) noexcept
+template <class Arch, index_t Samples, class T>
+void sliced_run(
+    const sliced_operand<T>& w, index_t slice, const T* x, index_t x_step, T* sums) noexcept
 {
     if constexpr (simd::lookup_length < T, Arch >> 0)
     {
         if (2 * w.unit <= simd::lookup_length<T, Arch>)
         {
-            sliced_sums<Arch, simd::lookup<T, Arch>>(w, slice, x, sums);
+            sliced_sums<Arch, Samples, simd::lookup<T, Arch>>(w, slice, x, x_step, sums);
             return;
         }
     }
-    sliced_sums<Arch, sliced_plain_choice<Arch, T>>(w, slice, x, sums);
+    sliced_sums<Arch, Samples, sliced_plain_choice<Arch, T>>(w, slice, x, x_step, sums);
 }
 
 /// y[r * y_step] = act(sums + bias) for the rows r of a slice.
@@ -230,56 +261,89 @@ void sliced_store(const sliced_operand<T>& w, index_t slice, T* sums, T* y, inde
     }
 }
 
+/// Elements from one sample to the next in scratch.
+constexpr index_t sliced_sample(index_t columns) noexcept
+{
+    return (columns + 15) / 16 * 16 + 64;
+}
+
+/// `Samples` samples.
+template <class Arch, index_t Samples, class T>
+void sliced_part(const sliced_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
+    const spmm_finish<T>& finish, T* scratch) noexcept
+{
+    constexpr index_t lanes = simd::width<T, Arch>;
+    const index_t step = sliced_sample(w.columns);
+    for (index_t b = 0; b < Samples; ++b)
+    {
+        const T* const from = x.data + b * x.row_stride;
+        T* const to = scratch + b * step;
+        index_t c = 0;
+        if (x.col_stride == 1)
+        {
+            for (; c + lanes <= w.columns; c += lanes)
+            {
+                simd::store(to + c, simd::load<Arch>(from + c));
+            }
+        }
+        for (; c < w.columns; ++c)
+        {
+            to[c] = from[c * x.col_stride];
+        }
+        // What the last windows see behind the end has no place in any step.
+        for (; c < step; ++c)
+        {
+            to[c] = T(0);
+        }
+    }
+    const index_t slices = w.slices();
+    const double work =
+        static_cast<double>(w.first_groups[slices]) * (sliced_group * slice_rows * Samples);
+    const index_t parts = static_cast<index_t>(work / static_cast<double>(index_t{1} << 19));
+    const index_t pieces = parts < 1 ? 1 : parts > 32 ? 32 : parts;
+    const index_t grain = (slices + pieces - 1) / pieces;
+    parallel_for(slices, grain > 0 ? grain : 1,
+        [&](index_t first, index_t last)
+        {
+            for (index_t s = first; s < last; ++s)
+            {
+                alignas(64) T sums[static_cast<std::size_t>(Samples * slice_rows)];
+                sliced_run<Arch, Samples>(w, s, scratch, step, sums);
+                for (index_t b = 0; b < Samples; ++b)
+                {
+                    sliced_store<Arch>(w, s, sums + b * slice_rows, y.data + b * y.row_stride,
+                        y.col_stride, finish);
+                }
+            }
+        });
+}
+
 } // namespace detail
 
 template <class T>
-std::size_t spmm_sliced_scratch_bytes(const sliced_operand<T>& w) noexcept
+std::size_t spmm_sliced_scratch_bytes(index_t batch, const sliced_operand<T>& w) noexcept
 {
-    return static_cast<std::size_t>(w.columns + 64) * sizeof(T) + alignment;
+    const index_t samples = batch < sliced_samples ? batch : sliced_samples;
+    return static_cast<std::size_t>(samples * detail::sliced_sample(w.columns)) * sizeof(T) +
+           alignment;
 }
 
 template <class Arch, class T>
 void spmm_sliced(index_t batch, const sliced_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, std::byte* scratch) noexcept
 {
-    constexpr index_t lanes = simd::width<T, Arch>;
-    T* const sample = detail::spmm_aligned<T>(scratch);
-    const index_t slices = w.slices();
-    const double work = static_cast<double>(w.first_groups[slices]) * (sliced_group * slice_rows);
-    const index_t parts = static_cast<index_t>(work / static_cast<double>(index_t{1} << 19));
-    const index_t pieces = parts < 1 ? 1 : parts > 32 ? 32 : parts;
-    const index_t grain = (slices + pieces - 1) / pieces;
-    for (index_t b = 0; b < batch; ++b)
+    T* const aligned = detail::spmm_aligned<T>(scratch);
+    index_t count = 0;
+    for (index_t b = 0; b < batch; b += count)
     {
-        const T* const from = x.data + b * x.row_stride;
-        index_t c = 0;
-        if (x.col_stride == 1)
-        {
-            for (; c + lanes <= w.columns; c += lanes)
-            {
-                simd::store(sample + c, simd::load<Arch>(from + c));
-            }
-        }
-        for (; c < w.columns; ++c)
-        {
-            sample[c] = from[c * x.col_stride];
-        }
-        // What the last windows see behind the end has no place in any step.
-        for (index_t i = 0; i < 64; ++i)
-        {
-            sample[w.columns + i] = T(0);
-        }
-        parallel_for(slices, grain > 0 ? grain : 1,
-            [&](index_t first, index_t last)
-            {
-                for (index_t s = first; s < last; ++s)
-                {
-                    alignas(64) T sums[static_cast<std::size_t>(slice_rows)];
-                    detail::sliced_run<Arch>(w, s, sample, sums);
-                    detail::sliced_store<Arch>(
-                        w, s, sums, y.data + b * y.row_stride, y.col_stride, finish);
-                }
-            });
+        const index_t left = batch - b;
+        count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        (count == 8      ? &detail::sliced_part<Arch, 8, T>
+            : count == 4 ? &detail::sliced_part<Arch, 4, T>
+            : count == 2 ? &detail::sliced_part<Arch, 2, T>
+                         : &detail::sliced_part<Arch, 1, T>)(w,
+            {x.data + b * x.row_stride, x.row_stride, x.col_stride},
+            {y.data + b * y.row_stride, y.row_stride, y.col_stride}, finish, aligned);
     }
 }
 

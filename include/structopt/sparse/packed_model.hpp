@@ -181,9 +181,9 @@ struct storage_traits<sparse::sliced<T>> : detail::packed_rows_traits<sparse::sl
         return "sliced";
     }
 
-    static std::size_t scratch_bytes(const sparse::sliced<T>& s, index_t) noexcept
+    static std::size_t scratch_bytes(const sparse::sliced<T>& s, index_t batch) noexcept
     {
-        return kernel::spmm_sliced_scratch_bytes<T>(s.operand());
+        return kernel::spmm_sliced_scratch_bytes<T>(batch, s.operand());
     }
 
     static void product(const sparse::sliced<T>& s, view<const T, 2> x, const T* bias, view<T, 2> y,
