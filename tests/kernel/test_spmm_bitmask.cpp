@@ -8,6 +8,7 @@
 #include "support/threads.hpp"
 
 #include <cstring>
+#include <limits>
 #include <vector>
 
 namespace
@@ -70,6 +71,41 @@ TEST_SUITE("smoke")
         {
             check<native>(sparse_problem<float>(37, 300, 0.5, rng), batch, rng);
             check<native>(sparse_problem<double>(37, 300, 0.2, rng), batch, rng);
+        }
+    }
+}
+
+TEST_CASE("features without a weight do not matter, infinite or not a number")
+{
+    using structopt::shape;
+    auto w = structopt::zeros<float>(shape<2>{2, 70});
+    for (const index_t c : {0, 3, 40, 69})
+    {
+        w(0, c) = 1.0f + static_cast<float>(c);
+        w(1, c) = 2.0f;
+    }
+    const structopt::sparse::bitmask<float> packed(structopt::as_view(w));
+    for (const index_t batch : {1, 3})
+    {
+        auto x =
+            structopt::full<float>(shape<2>{batch, 70}, std::numeric_limits<float>::infinity());
+        for (index_t b = 0; b < batch; ++b)
+        {
+            x(b, 5) = std::numeric_limits<float>::quiet_NaN();
+            for (const index_t c : {0, 3, 40, 69})
+            {
+                x(b, c) = 0.5f;
+            }
+        }
+        auto y = structopt::zeros<float>(shape<2>{batch, 2});
+        structopt::buffer<std::byte> scratch(
+            k::spmm_bitmask_scratch_bytes<float, native>(batch, 2, 70));
+        k::spmm_bitmask<native>(
+            batch, operand(packed), {x.data(), 70, 1}, {y.data(), 2, 1}, {}, scratch.data());
+        for (index_t b = 0; b < batch; ++b)
+        {
+            CHECK(y(b, 0) == 0.5f * (1 + 4 + 41 + 70));
+            CHECK(y(b, 1) == 4.0f);
         }
     }
 }

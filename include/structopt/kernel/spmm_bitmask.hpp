@@ -92,9 +92,12 @@ T bitmask_dot(
         {
             const std::uint64_t word = words[i];
             const T* const own = x + i * 64;
-            const auto add = [&](index_t p, const vector& spread) STRUCTOPT_LAMBDA_INLINE
+            // Lanes without an entry count for nothing, also where x is infinite there.
+            const auto add = [&](index_t p, const vector& spread, std::uint64_t mask)
+                                 STRUCTOPT_LAMBDA_INLINE
             {
-                sum[p % 4] = simd::fma(spread, simd::load<Arch>(own + p * lanes), sum[p % 4]);
+                sum[p % 4] =
+                    simd::fma(spread, simd::load_lanes<Arch>(own + p * lanes, mask), sum[p % 4]);
             };
             constexpr std::uint64_t part = (std::uint64_t{1} << lanes) - 1;
             if (end - values >= 64)
@@ -104,7 +107,7 @@ T bitmask_dot(
                 for (index_t p = 0; p < parts; ++p)
                 {
                     const std::uint64_t mask = word >> (p * lanes);
-                    add(p, simd::expand(simd::load<Arch>(values), mask));
+                    add(p, simd::expand(simd::load<Arch>(values), mask), mask);
                     values += std::popcount(mask & part);
                 }
             }
@@ -114,7 +117,7 @@ T bitmask_dot(
                 for (index_t p = 0; p < parts; ++p)
                 {
                     const std::uint64_t mask = (word >> (p * lanes)) & part;
-                    add(p, simd::expand<Arch>(values, mask));
+                    add(p, simd::expand<Arch>(values, mask), mask);
                     values += std::popcount(mask);
                 }
             }

@@ -49,6 +49,26 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> expand(const T* from, std::uint64_t mask)
     }
 }
 
+/// The lanes that are set, each from its own place; the others are 0 and need not be there.
+template <class Arch, class T>
+STRUCTOPT_ALWAYS_INLINE batch<T, Arch> load_lanes(const T* from, std::uint64_t mask) noexcept
+{
+    static_assert(has_expand<T, Arch>);
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float>)
+    {
+        return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+    }
+    else
+    {
+        return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+    }
+#else
+    static_cast<void>(mask);
+    return load<Arch>(from);
+#endif
+}
+
 /// The numbers of `x` in order, in the lanes that are set; the others are 0.
 template <class T, class Arch>
 STRUCTOPT_ALWAYS_INLINE batch<T, Arch> expand(const batch<T, Arch>& x, std::uint64_t mask) noexcept
