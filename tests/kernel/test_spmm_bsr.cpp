@@ -51,7 +51,7 @@ void sweep()
             for (double density : {0.02, 0.2})
             {
                 const sparse_problem<T> w(rows, columns, density, rng);
-                for (index_t batch : {0, 1, 2, 16, 17, 33, 64, 65})
+                for (index_t batch : {0, 1, 2, 5, 8, 9, 17, 33, 64, 65})
                 {
                     check<R, C, Arch>(w, batch, rng);
                 }
@@ -148,7 +148,7 @@ TEST_CASE("products with blocks: a sample gives the same bits in every batch, wi
     };
     const auto whole = run(0, most);
     const auto alone = run(9, 1);
-    for (index_t batch : {2, 16, 17, 64})
+    for (index_t batch : {2, 7, 16, 17, 64})
     {
         for (index_t first : {index_t{0}, index_t{5}, most - batch})
         {

@@ -12,6 +12,8 @@
 /// Batches: a few registers of samples stand side by side as X^T; up to eight rows of a block have their
 /// sums in registers through the whole block row, and read each line of X^T once for all of them.
 ///
+/// Up to eight samples with R x 1, R a register or two: lanes are rows, elements of X^T are broadcast.
+///
 /// Order of summation: batches, one chain over the columns; one sample, four chains per element of a
 /// block. A sample gives the same bits in every batch of at least 2, and for every number of threads.
 ///
@@ -283,6 +285,105 @@ STRUCTOPT_ALWAYS_INLINE void bsr_all_rows(
     }
 }
 
+/// Whether a few samples are multiplied with rows as lanes: vectors of one or two registers.
+template <index_t R, index_t C, class T, class Arch>
+inline constexpr bool bsr_takes_few =
+    C == 1 && R % simd::width<T, Arch> == 0 && R / simd::width<T, Arch> <= 2;
+
+/// Most samples of `bsr_few`, and a line of X^T holds them.
+template <class T, class Arch>
+inline constexpr index_t bsr_most_few = simd::width<T, Arch> < 8 ? simd::width<T, Arch> : 8;
+
+/// At most `Samples` samples, with the rows of a vector as lanes: half a register of samples would be
+/// idle otherwise. Sums are the chains of `bsr_samples`.
+template <index_t R, index_t Samples, class Arch, class T, class Index>
+void bsr_few(index_t count, const bsr_operand<T, Index>& w, matrix_operand<T> x, spmm_result<T> y,
+    const spmm_finish<T>& finish, T* lines) noexcept
+{
+    using vector = simd::batch<T, Arch>;
+    constexpr index_t lanes = simd::width<T, Arch>;
+    constexpr index_t parts = R / lanes;
+    spmm_fill_lines<Arch, 1>(count, w.columns, x, lines);
+    const index_t block_rows = (w.rows + R - 1) / R;
+    const bool cut = finish.act == activation::relu;
+    const double work =
+        static_cast<double>(w.offsets[block_rows]) * static_cast<double>(R * Samples);
+    parallel_for(block_rows, bsr_grain(work, block_rows),
+        [&](index_t first, index_t last)
+        {
+            for (index_t b = first; b < last; ++b)
+            {
+                vector sum[Samples][parts];
+                STRUCTOPT_UNROLL
+                for (index_t i = 0; i < Samples; ++i)
+                {
+                    STRUCTOPT_UNROLL
+                    for (index_t p = 0; p < parts; ++p)
+                    {
+                        sum[i][p] = vector(T(0));
+                    }
+                }
+                const auto end = static_cast<index_t>(w.offsets[b + 1]);
+                for (auto v = static_cast<index_t>(w.offsets[b]); v < end; ++v)
+                {
+                    const T* const line = lines + static_cast<index_t>(w.indices[v]) * lanes;
+                    const T* const value = w.values + v * R;
+                    STRUCTOPT_UNROLL
+                    for (index_t p = 0; p < parts; ++p)
+                    {
+                        simd::prefetch_near(value + p * lanes + 4096 / sizeof(T));
+                        const vector own = simd::load<Arch>(value + p * lanes);
+                        STRUCTOPT_UNROLL
+                        for (index_t i = 0; i < Samples; ++i)
+                        {
+                            sum[i][p] = simd::fma(simd::broadcast<Arch>(line[i]), own, sum[i][p]);
+                        }
+                    }
+                }
+                const index_t row = b * R;
+                const index_t left = w.rows - row < R ? w.rows - row : R;
+                STRUCTOPT_UNROLL
+                for (index_t i = 0; i < Samples; ++i)
+                {
+                    if (i >= count)
+                    {
+                        break;
+                    }
+                    T* const to = y.data + i * y.row_stride + row * y.col_stride;
+                    if (left == R && y.col_stride == 1)
+                    {
+                        STRUCTOPT_UNROLL
+                        for (index_t p = 0; p < parts; ++p)
+                        {
+                            vector z = sum[i][p];
+                            if (finish.bias != nullptr)
+                            {
+                                z = z + simd::load<Arch>(finish.bias + row + p * lanes);
+                            }
+                            simd::store(to + p * lanes, cut ? simd::relu(z) : z);
+                        }
+                        continue;
+                    }
+                    alignas(64) T sums[static_cast<std::size_t>(R)];
+                    STRUCTOPT_UNROLL
+                    for (index_t p = 0; p < parts; ++p)
+                    {
+                        simd::store(sums + p * lanes, sum[i][p]);
+                    }
+                    for (index_t r = 0; r < left; ++r)
+                    {
+                        T z = sums[r];
+                        if (finish.bias != nullptr)
+                        {
+                            z += finish.bias[row + r];
+                        }
+                        to[r * y.col_stride] = cut && z < T(0) ? T(0) : z;
+                    }
+                }
+            }
+        });
+}
+
 /// `count` samples.
 template <index_t R, index_t C, index_t Registers, class Arch, class T, class Index>
 void bsr_samples(index_t count, const bsr_operand<T, Index>& w, matrix_operand<T> x,
@@ -352,6 +453,17 @@ void spmm_bsr(index_t batch, const bsr_operand<T, Index>& w, matrix_operand<T> x
         count = count < batch - b ? count : batch - b;
         const matrix_operand<T> from{x.data + b * x.row_stride, x.row_stride, x.col_stride};
         const spmm_result<T> to{y.data + b * y.row_stride, y.row_stride, y.col_stride};
+        if constexpr (detail::bsr_takes_few<R, C, T, Arch>)
+        {
+            if (count <= detail::bsr_most_few<T, Arch>)
+            {
+                (count <= 4
+                        ? &detail::bsr_few<R, 4, Arch, T, Index>
+                        : &detail::bsr_few<R, detail::bsr_most_few<T, Arch>, Arch, T, Index>)(count,
+                    w, from, to, finish, aligned);
+                continue;
+            }
+        }
         (registers == 1      ? &detail::bsr_samples<R, C, 1, Arch, T, Index>
             : registers == 2 ? &detail::bsr_samples<R, C, 2, Arch, T, Index>
                              : &detail::bsr_samples<R, C, 3, Arch, T, Index>)(count, w, from, to,
