@@ -70,7 +70,7 @@ void sweep()
         for (index_t columns : {0, 1, 4, 7, 31, 64, 150, 300})
         {
             const auto w = problem<N, M, T>(rows, columns, rng);
-            for (index_t batch : {0, 1, 3, 4, 17, 33, 64, 65})
+            for (index_t batch : {0, 1, 3, 4, 7, 8, 9, 33, 64, 65})
             {
                 check<N, M, Arch>(w, batch, rng);
             }
@@ -104,7 +104,7 @@ TEST_CASE("N:M products, double and other N")
 {
     sweep<2, 4, native, double>();
     random_engine rng(5);
-    for (index_t batch : {1, 20})
+    for (index_t batch : {1, 6, 20})
     {
         check<4, 4, native>(problem<4, 4, float>(33, 65, rng), batch, rng);
         check<1, 8, native>(problem<1, 8, float>(33, 65, rng), batch, rng);
@@ -152,7 +152,7 @@ TEST_CASE("N:M products: a sample gives the same bits in every batch, with every
     };
     const auto whole = run(0, most);
     const auto alone = run(9, 1);
-    for (index_t batch : {4, 16, 17, 64})
+    for (index_t batch : {4, 7, 8, 16, 17, 64})
     {
         for (index_t first : {index_t{0}, index_t{5}, most - batch})
         {

@@ -9,7 +9,8 @@
 /// do not exist have the value 0 at place 0. Spare slots are multiplied like all others.
 ///
 /// Method. One sample: lanes are rows; M elements of x are repeated through a register, from which every
-/// lane picks by a permutation, then one multiply-add. Batches: as in spmm_tiled.hpp, four rows of
+/// lane picks by a permutation, then one multiply-add; up to eight samples share what is read of W. Larger
+/// batches: as in spmm_tiled.hpp, four rows of
 /// accumulators over a tile of X^T that fits L1; but rows need no order and no padding.
 ///
 /// Order of summation: for each tile of columns one chain (batches) or four (one sample) over the
@@ -328,6 +329,135 @@ void nm_samples(index_t count, const nm_operand<T>& w, matrix_operand<T> x, spmm
         });
 }
 
+/// Elements between the copies of samples, which would share lines of L1 where they are a power of two
+/// apart.
+inline constexpr index_t nm_gap = 16;
+
+/// Most samples that are multiplied with rows as lanes.
+template <class Arch>
+inline constexpr index_t nm_most_few = simd::register_count<Arch> >= 32 ? 8 : 4;
+
+/// The slots of one group for some samples, `x_step` apart.
+template <index_t N, index_t M, index_t Group, index_t Samples, class Arch, class T, int... Slots>
+STRUCTOPT_ALWAYS_INLINE void nm_few_group(const simd::picker<T, Arch, M>& pick, const T* x,
+    index_t x_step, const T* values, simd::batch<T, Arch> (&sums)[Samples],
+    std::integer_sequence<int, Slots...>) noexcept
+{
+    using vector = simd::batch<T, Arch>;
+    vector runs[Samples];
+    STRUCTOPT_UNROLL
+    for (index_t i = 0; i < Samples; ++i)
+    {
+        runs[i] = simd::repeat<M, Arch>(x + i * x_step + Group * M);
+    }
+    const auto add = [&]<int Slot>(std::integral_constant<int, Slot>) STRUCTOPT_LAMBDA_INLINE
+    {
+        const vector value = simd::load<Arch>(values + Slot * nm_layout<N, M>::rows);
+        STRUCTOPT_UNROLL
+        for (index_t i = 0; i < Samples; ++i)
+        {
+            sums[i] = simd::fma(pick.template from<Slot>(runs[i]), value, sums[i]);
+        }
+    };
+    (add(std::integral_constant<int, static_cast<int>(Group * N) + Slots>{}), ...);
+}
+
+template <index_t N, index_t M, index_t Samples, class Arch, class T, int... Groups>
+STRUCTOPT_ALWAYS_INLINE void nm_few_chunk(const simd::picker<T, Arch, M>& pick, const T* x,
+    index_t x_step, const T* values, simd::batch<T, Arch> (&sums)[Samples],
+    std::integer_sequence<int, Groups...>) noexcept
+{
+    (nm_few_group<N, M, Groups, Samples, Arch>(
+         pick, x, x_step, values, sums, std::make_integer_sequence<int, static_cast<int>(N)>{}),
+        ...);
+}
+
+/// At most `nm_most_few` samples, with rows as lanes: half a register of samples would be idle otherwise.
+/// Sums are the chains of `nm_samples`.
+template <index_t N, index_t M, index_t Samples, class Arch, class T>
+void nm_few(index_t count, const nm_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
+    const spmm_finish<T>& finish, T* scratch) noexcept
+{
+    using layout = nm_layout<N, M>;
+    using vector = simd::batch<T, Arch>;
+    constexpr index_t lanes = simd::width<T, Arch>;
+    constexpr index_t chunk_values = layout::slots * layout::rows;
+    const index_t slices = layout::slices(w.rows);
+    const index_t chunks = layout::chunks(w.columns);
+    const index_t whole = chunks * layout::columns;
+    const index_t step = whole + nm_gap;
+    T* const sums = scratch + Samples * step;
+    for (index_t i = 0; i < Samples; ++i)
+    {
+        for (index_t c = 0; c < whole; ++c)
+        {
+            scratch[i * step + c] =
+                i < count && c < w.columns ? x.data[i * x.row_stride + c * x.col_stride] : T(0);
+        }
+    }
+    const bool cut = finish.act == activation::relu;
+    const double work =
+        static_cast<double>(slices * chunks) * static_cast<double>(chunk_values * Samples);
+    const index_t parts = static_cast<index_t>(work / static_cast<double>(index_t{1} << 19));
+    const index_t pieces = parts < 1 ? 1 : parts > 32 ? 32 : parts;
+    parallel_for(slices, (slices + pieces - 1) / pieces + (slices == 0 ? 1 : 0),
+        [&](index_t first, index_t last)
+        {
+            for (index_t c = 0; c == 0 || c < chunks; c += layout::tile)
+            {
+                const index_t here = layout::tile_chunks(chunks, c);
+                for (index_t s = first; s < last; ++s)
+                {
+                    const index_t at = layout::at(slices, chunks, c, s);
+                    for (index_t l = 0; l < layout::rows; l += lanes)
+                    {
+                        vector sum[Samples];
+                        STRUCTOPT_UNROLL
+                        for (index_t i = 0; i < Samples; ++i)
+                        {
+                            sum[i] = vector(T(0));
+                        }
+                        for (index_t k = 0; k < here; ++k)
+                        {
+                            const T* const value = w.values + (at + k) * chunk_values + l;
+                            STRUCTOPT_UNROLL
+                            for (index_t v = 0; v < layout::slots; ++v)
+                            {
+                                simd::prefetch_near(
+                                    value + nm_ahead * chunk_values + v * layout::rows);
+                            }
+                            const simd::picker<T, Arch, M> pick(
+                                w.places + (at + k) * layout::rows + l);
+                            nm_few_chunk<N, M, Samples, Arch>(pick,
+                                scratch + (c + k) * layout::columns, step, value, sum,
+                                std::make_integer_sequence<int,
+                                    static_cast<int>(layout::groups)>{});
+                        }
+                        STRUCTOPT_UNROLL
+                        for (index_t i = 0; i < Samples; ++i)
+                        {
+                            T* const to = sums + (i * slices + s) * layout::rows + l;
+                            simd::store(to, c > 0 ? simd::load<Arch>(to) + sum[i] : sum[i]);
+                        }
+                    }
+                }
+            }
+            const index_t end = last * layout::rows < w.rows ? last * layout::rows : w.rows;
+            for (index_t i = 0; i < count; ++i)
+            {
+                for (index_t r = first * layout::rows; r < end; ++r)
+                {
+                    T z = sums[i * slices * layout::rows + r];
+                    if (finish.bias != nullptr)
+                    {
+                        z += finish.bias[r];
+                    }
+                    y.data[i * y.row_stride + r * y.col_stride] = cut && z < T(0) ? T(0) : z;
+                }
+            }
+        });
+}
+
 /// One sample.
 template <index_t N, index_t M, class Arch, class T>
 void nm_sample(const nm_operand<T>& w, const T* x, index_t x_step, T* y, index_t y_step,
@@ -389,7 +519,8 @@ std::size_t spmm_nm_scratch_bytes(index_t batch, index_t rows, index_t columns) 
     const index_t samples =
         batch < nm_tile_batch ? 1
                               : detail::spmm_most_registers<T, Arch>(batch) * simd::width<T, Arch>;
-    return static_cast<std::size_t>(lines * samples) * sizeof(T) + alignment;
+    const index_t gaps = batch < nm_tile_batch ? 0 : 8 * detail::nm_gap;
+    return static_cast<std::size_t>(lines * samples + gaps) * sizeof(T) + alignment;
 }
 
 template <index_t N, index_t M, class Arch, class T>
@@ -405,6 +536,22 @@ void spmm_nm(index_t batch, const nm_operand<T>& w, matrix_operand<T> x, spmm_re
                 y.data + b * y.row_stride, y.col_stride, finish, aligned);
         }
         return;
+    }
+    if constexpr (simd::has_picker<T, Arch, M>)
+    {
+        constexpr index_t most = detail::nm_most_few<Arch>;
+        if (batch <= 8)
+        {
+            for (index_t b = 0; b < batch; b += most)
+            {
+                const index_t count = batch - b < most ? batch - b : most;
+                (count <= 4 ? &detail::nm_few<N, M, 4, Arch, T>
+                            : &detail::nm_few<N, M, most, Arch, T>)(count, w,
+                    {x.data + b * x.row_stride, x.row_stride, x.col_stride},
+                    {y.data + b * y.row_stride, y.row_stride, y.col_stride}, finish, aligned);
+            }
+            return;
+        }
     }
     detail::spmm_for_samples<T, Arch>(batch,
         [&]<index_t Registers>(
