@@ -1,6 +1,6 @@
-// Sparse layers Y[B, N] = X[B, K] W[N, K]^T: our formats, dense products of ours and of peers, and peers'
-// sparse products, on the same data. Results are checked against double sums before anything is
-// timed.
+// Sparse layers Y[B, N] = X[B, K] W[N, K]^T: our formats, dense products of ours and of peers, and
+// peers' sparse products, on the same data. Results are checked against double sums before anything
+// is timed.
 //
 // | workload | W | X and Y |
 // |---|---|---|
@@ -10,8 +10,8 @@
 // | spmm_2x4_f32 | two of four columns | batch-major |
 // | dlmc_f32 | patterns of pruned ResNet-50 and Transformer layers, where STRUCTOPT_DATA_DIR is set | batch-major |
 //
-// The last part of a name is the density. Dense products work on a dense W. Peers that are sparse in
-// feature-major only turn X and Y inside the timed region where the workload is batch-major.
+// The last part of a name is the density. Dense products work on a dense W. Peers that are sparse
+// in feature-major only turn X and Y inside the timed region where the workload is batch-major.
 //
 // Counters: GFLOP/s counted on non-zeros, and the bytes of the weights as they are multiplied.
 

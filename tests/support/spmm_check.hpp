@@ -1,6 +1,6 @@
 /// @file
-/// Checks of products with sparse matrices, whatever their format: all strides, nothing aligned, nothing
-/// read or written that is not an operand.
+/// Checks of products with sparse matrices, whatever their format: all strides, nothing aligned,
+/// nothing read or written that is not an operand.
 #pragma once
 
 #include <structopt/core/random.hpp>
@@ -75,8 +75,8 @@ inline std::size_t stride_extent(const strides& s, index_t batch, index_t featur
                : static_cast<std::size_t>((batch - 1) * s.row + (features - 1) * s.column + 1);
 }
 
-/// Runs `product(batch, matrix_operand x, spmm_result y, spmm_finish, scratch)` over all strides and
-/// compares with sums in double. The bound is that of any order of summation; a zero fails it.
+/// Runs `product(batch, matrix_operand x, spmm_result y, spmm_finish, scratch)` over all strides
+/// and compares with sums in double. The bound is that of any order of summation; a zero fails it.
 /// `scratch_bytes` bytes are offered, at an odd address.
 template <class T, class Product>
 void check_spmm(const sparse_problem<T>& w, index_t batch, std::size_t scratch_bytes,

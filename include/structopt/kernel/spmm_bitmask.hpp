@@ -1,20 +1,22 @@
 /// @file
-/// Products with a matrix that has one bit per element and the values of those that are set: y = x W^T.
+/// Products with a matrix that has one bit per element and the values of those that are set: y = x
+/// W^T.
 ///
-/// Layout. A row of W [rows, columns] has ceil(columns / 64) words of 64 bits, bit c % 64 of word c / 64 for
-/// column c, none behind the last column, and the values offsets[r] .. offsets[r + 1], in order.
+/// Layout. A row of W [rows, columns] has ceil(columns / 64) words of 64 bits, bit c % 64 of word c
+/// / 64 for column c, none behind the last column, and the values offsets[r] .. offsets[r + 1], in
+/// order.
 ///
-/// Method. One sample: a register of x at a time, multiplied by the values that the bits of its columns
-/// spread over the lanes (an instruction with AVX-512); rows are summed over lanes at the end. Batches: a few
-/// registers of samples stand side by side as X^T; the bits of a row are run over tile by tile, so that
-/// the tile stays in L1.
+/// Method. One sample: a register of x at a time, multiplied by the values that the bits of its
+/// columns spread over the lanes (an instruction with AVX-512); rows are summed over lanes at the
+/// end. Batches: a few registers of samples stand side by side as X^T; the bits of a row are run
+/// over tile by tile, so that the tile stays in L1.
 ///
-/// Order of summation: one sample, four parts of lanes, then over the lanes; batches, even and odd non-zeros
-/// of a tile, then the tiles in order. A sample gives the same bits in every batch of at least 2, and
-/// for every number of threads.
+/// Order of summation: one sample, four parts of lanes, then over the lanes; batches, even and odd
+/// non-zeros of a tile, then the tiles in order. A sample gives the same bits in every batch of at
+/// least 2, and for every number of threads.
 ///
-/// Bound: one sample with AVX-512, a register of columns per 1 to 2 cycles whatever the density, so the format
-/// saves bytes rather than time: 4 bytes per non-zero and an eighth per element.
+/// Bound: one sample with AVX-512, a register of columns per 1 to 2 cycles whatever the density, so
+/// the format saves bytes rather than time: 4 bytes per non-zero and an eighth per element.
 #pragma once
 
 #include <structopt/core/parallel.hpp>
@@ -53,8 +55,8 @@ struct bitmask_operand
 template <class T, class Arch = simd::default_arch>
 std::size_t spmm_bitmask_scratch_bytes(index_t batch, index_t rows, index_t columns) noexcept;
 
-/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are fast.
-/// Scratch of any alignment. y must not overlap x.
+/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are
+/// fast. Scratch of any alignment. y must not overlap x.
 template <class Arch = simd::default_arch, class T>
 void spmm_bitmask(index_t batch, const bitmask_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, std::byte* scratch) noexcept;

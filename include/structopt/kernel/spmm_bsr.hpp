@@ -1,24 +1,29 @@
 /// @file
 /// Products with a matrix in blocks: y = x W^T. V x 1 vectors are blocks of one column.
 ///
-/// Layout. W [rows, columns] in blocks of R x C is three arrays: `offsets`, one more than block rows,
-/// and for the blocks of block row b, positions offsets[b] .. offsets[b + 1] of `indices` (block
-/// columns, ascending) and of `values`, R * C numbers each, row by row. Blocks may reach over the edges,
-/// where their values are 0. Zeros within blocks are multiplied like all other numbers.
+/// Layout. W [rows, columns] in blocks of R x C is three arrays: `offsets`, one more than block
+/// rows, and for the blocks of block row b, positions offsets[b] .. offsets[b + 1] of `indices`
+/// (block columns, ascending) and of `values`, R * C numbers each, row by row. Blocks may reach
+/// over the edges, where their values are 0. Zeros within blocks are multiplied like all other
+/// numbers.
 ///
-/// Method. One sample: the elements of a block are lanes, x[columns of the block] is repeated through the
-/// register, four blocks run in chains of their own; lanes of one row are added at the end. For
-/// 16 x 1 a step is one load, and one multiply-add that broadcasts an element of x.
-/// Batches: a few registers of samples stand side by side as X^T; up to eight rows of a block have their
-/// sums in registers through the whole block row, and read each line of X^T once for all of them.
+/// Method. One sample: the elements of a block are lanes, x[columns of the block] is repeated
+/// through the register, four blocks run in chains of their own; lanes of one row are added at the
+/// end. For 16 x 1 a step is one load, and one multiply-add that broadcasts an element of x.
+/// Batches: a few registers of samples stand side by side as X^T; up to eight rows of a block have
+/// their sums in registers through the whole block row, and read each line of X^T once for all of
+/// them.
 ///
-/// Up to eight samples with R x 1, R a register or two: lanes are rows, elements of X^T are broadcast.
+/// Up to eight samples with R x 1, R a register or two: lanes are rows, elements of X^T are
+/// broadcast.
 ///
-/// Order of summation: batches, one chain over the columns; one sample, four chains per element of a
-/// block. A sample gives the same bits in every batch of at least 2, and for every number of threads.
+/// Order of summation: batches, one chain over the columns; one sample, four chains per element of
+/// a block. A sample gives the same bits in every batch of at least 2, and for every number of
+/// threads.
 ///
 /// Bound: one sample, 4 bytes of W and index / (R * C) per non-zero, 2 loads per 16; batches of two
-/// registers with eight rows, 10 loads at 2 per cycle against 16 multiply-adds at 2 per cycle: arithmetic.
+/// registers with eight rows, 10 loads at 2 per cycle against 16 multiply-adds at 2 per cycle:
+/// arithmetic.
 #pragma once
 
 #include <structopt/core/parallel.hpp>
@@ -50,8 +55,8 @@ struct bsr_operand
 template <index_t R, index_t C, class T, class Arch = simd::default_arch>
 std::size_t spmm_bsr_scratch_bytes(index_t batch, index_t rows, index_t columns) noexcept;
 
-/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are fast.
-/// Scratch of any alignment. y must not overlap x.
+/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are
+/// fast. Scratch of any alignment. y must not overlap x.
 template <index_t R, index_t C, class Arch = simd::default_arch, class T, class Index>
 void spmm_bsr(index_t batch, const bsr_operand<T, Index>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, std::byte* scratch) noexcept;
@@ -294,8 +299,8 @@ inline constexpr bool bsr_takes_few =
 template <class T, class Arch>
 inline constexpr index_t bsr_most_few = simd::width<T, Arch> < 8 ? simd::width<T, Arch> : 8;
 
-/// At most `Samples` samples, with the rows of a vector as lanes: half a register of samples would be
-/// idle otherwise. Sums are the chains of `bsr_samples`.
+/// At most `Samples` samples, with the rows of a vector as lanes: half a register of samples would
+/// be idle otherwise. Sums are the chains of `bsr_samples`.
 template <index_t R, index_t Samples, class Arch, class T, class Index>
 void bsr_few(index_t count, const bsr_operand<T, Index>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, T* lines) noexcept

@@ -1,6 +1,6 @@
 /// @file
-/// X^T and Y^T of a few registers of samples, for the sparse products: line c of X^T holds feature c
-/// of the samples, line r of Y^T their results for row r of W. Samples that do not exist are 0.
+/// X^T and Y^T of a few registers of samples, for the sparse products: line c of X^T holds feature
+/// c of the samples, line r of Y^T their results for row r of W. Samples that do not exist are 0.
 #pragma once
 
 #include <structopt/core/allocator.hpp>
@@ -162,8 +162,8 @@ void spmm_store_lines(index_t count, index_t rows, const T* lines, index_t row, 
     };
     if (y.col_stride == 1 && y.row_stride != 1)
     {
-        // A few squares are turned into a buffer and leave it in long runs: rows of y are often a power
-        // of two apart, where single registers would fight for the same lines of L1.
+        // A few squares are turned into a buffer and leave it in long runs: rows of y are often a
+        // power of two apart, where single registers would fight for the same lines of L1.
         constexpr index_t run = 8 * lanes;
         alignas(64) T buffer[static_cast<std::size_t>(lanes * (run + lanes))];
         for (index_t r = 0; r < rows; r += run)

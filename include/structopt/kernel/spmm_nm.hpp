@@ -1,23 +1,25 @@
 /// @file
 /// Products with an N:M sparse matrix, N numbers in every M columns of a row: y = x W^T.
 ///
-/// Layout. The rows of W are cut into slices of 16, and its columns into groups of M and chunks of as many
-/// groups as have their places in one word: 8 groups for 2:4, 16 for 1:4, 2 for 4:8. A chunk of a slice
-/// is 16 words, one for each row, with the place of each slot within its group, 2 bits (M = 4) or 4 (M = 8)
-/// each, the first slot lowest; and for each slot 16 values, one for each row. Up to 128 columns are a
-/// tile. The chunks of a tile come slice by slice, and the tiles one after the other; rows and groups that
-/// do not exist have the value 0 at place 0. Spare slots are multiplied like all others.
+/// Layout. The rows of W are cut into slices of 16, and its columns into groups of M and chunks of
+/// as many groups as have their places in one word: 8 groups for 2:4, 16 for 1:4, 2 for 4:8. A
+/// chunk of a slice is 16 words, one for each row, with the place of each slot within its group, 2
+/// bits (M = 4) or 4 (M = 8) each, the first slot lowest; and for each slot 16 values, one for each
+/// row. Up to 128 columns are a tile. The chunks of a tile come slice by slice, and the tiles one
+/// after the other; rows and groups that do not exist have the value 0 at place 0. Spare slots are
+/// multiplied like all others.
 ///
-/// Method. One sample: lanes are rows; M elements of x are repeated through a register, from which every
-/// lane picks by a permutation, then one multiply-add; up to eight samples share what is read of W. Larger
-/// batches: as in spmm_tiled.hpp, four rows of
-/// accumulators over a tile of X^T that fits L1; but rows need no order and no padding.
+/// Method. One sample: lanes are rows; M elements of x are repeated through a register, from which
+/// every lane picks by a permutation, then one multiply-add; up to eight samples share what is read
+/// of W. Larger batches: as in spmm_tiled.hpp, four rows of accumulators over a tile of X^T that
+/// fits L1; but rows need no order and no padding.
 ///
 /// Order of summation: for each tile of columns one chain (batches) or four (one sample) over the
 /// slots; the tiles are added in order. A sample gives the same bits in every batch of at least
 /// `nm_tile_batch`, and for every number of threads.
 ///
-/// Bound: one sample, reading 4.25 bytes per number for 2:4, so 0.53 of dense; batches, as spmm_tiled.hpp.
+/// Bound: one sample, reading 4.25 bytes per number for 2:4, so 0.53 of dense; batches, as
+/// spmm_tiled.hpp.
 #pragma once
 
 #include <structopt/core/parallel.hpp>
@@ -95,8 +97,8 @@ inline constexpr index_t nm_tile_batch = 4;
 template <index_t N, index_t M, class T, class Arch = simd::default_arch>
 std::size_t spmm_nm_scratch_bytes(index_t batch, index_t rows, index_t columns) noexcept;
 
-/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are fast.
-/// Scratch of any alignment. y must not overlap x.
+/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are
+/// fast. Scratch of any alignment. y must not overlap x.
 template <index_t N, index_t M, class Arch = simd::default_arch, class T>
 void spmm_nm(index_t batch, const nm_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, std::byte* scratch) noexcept;
@@ -207,7 +209,8 @@ void nm_slice(const std::uint32_t* words, const T* values, index_t count, const 
     }
 }
 
-/// Chunks [first, first + count) of one slice for a few registers of samples; `lines` are the tile's.
+/// Chunks [first, first + count) of one slice for a few registers of samples; `lines` are the
+/// tile's.
 template <index_t N, index_t M, index_t Registers, class Arch, class T>
 void nm_slice_tile(const std::uint32_t* words, const T* values, index_t count, const T* lines,
     T* sums, bool resume) noexcept
@@ -329,8 +332,8 @@ void nm_samples(index_t count, const nm_operand<T>& w, matrix_operand<T> x, spmm
         });
 }
 
-/// Elements between the copies of samples, which would share lines of L1 where they are a power of two
-/// apart.
+/// Elements between the copies of samples, which would share lines of L1 where they are a power of
+/// two apart.
 inline constexpr index_t nm_gap = 16;
 
 /// Most samples that are multiplied with rows as lanes.
@@ -372,8 +375,8 @@ STRUCTOPT_ALWAYS_INLINE void nm_few_chunk(const simd::picker<T, Arch, M>& pick, 
         ...);
 }
 
-/// At most `nm_most_few` samples, with rows as lanes: half a register of samples would be idle otherwise.
-/// Sums are the chains of `nm_samples`.
+/// At most `nm_most_few` samples, with rows as lanes: half a register of samples would be idle
+/// otherwise. Sums are the chains of `nm_samples`.
 template <index_t N, index_t M, index_t Samples, class Arch, class T>
 void nm_few(index_t count, const nm_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, T* scratch) noexcept

@@ -1,22 +1,22 @@
 /// @file
 /// Products of one sample with an unstructured sparse matrix cut into slices: y = x W^T.
 ///
-/// Layout. The rows of W, in an order of their own, are cut into slices of 16. A slice is a sequence of
-/// steps. In a step every row of the slice multiplies one of its non-zeros, or nothing; all the
-/// columns lie in a window of x that begins at a multiple of `unit` and is 2 * unit - 1 columns wide: two
-/// registers, but for the last element, which counts as 0. A row takes its non-zeros in the order of columns,
-/// one in every step in which the window has reached it; the window advances as soon as every row can do
-/// without what it leaves behind. Six steps are stored together: 6 x 16 values, 0 for nothing; 16 words
-/// that hold six places in the window, 5 bits each, 31 for nothing; and six bytes, by how many units the
-/// window advances before each step, in a word of 64 bits. The last group of a slice is filled with
-/// empty steps.
+/// Layout. The rows of W, in an order of their own, are cut into slices of 16. A slice is a
+/// sequence of steps. In a step every row of the slice multiplies one of its non-zeros, or nothing;
+/// all the columns lie in a window of x that begins at a multiple of `unit` and is 2 * unit - 1
+/// columns wide: two registers, but for the last element, which counts as 0. A row takes its
+/// non-zeros in the order of columns, one in every step in which the window has reached it; the
+/// window advances as soon as every row can do without what it leaves behind. Six steps are stored
+/// together: 6 x 16 values, 0 for nothing; 16 words that hold six places in the window, 5 bits
+/// each, 31 for nothing; and six bytes, by how many units the window advances before each step, in
+/// a word of 64 bits. The last group of a slice is filled with empty steps.
 ///
-/// Method. Lanes are rows. A step reads two registers of x from L1 and lets every lane choose one of their
-/// elements by a permutation of registers, which costs what any other shuffle does, where a gather
-/// costs a load per lane; then one multiply-add. There is one loop per slice and nothing to guess in it.
-/// Because rows need not wait for each other at fixed columns, padding is a factor of 1.6 at 90 % zeros
-/// and 1.1 at 50 %, where tiles of 32 columns would need 2 and 1.3. Up to eight samples share what is read
-/// of W.
+/// Method. Lanes are rows. A step reads two registers of x from L1 and lets every lane choose one
+/// of their elements by a permutation of registers, which costs what any other shuffle does, where
+/// a gather costs a load per lane; then one multiply-add. There is one loop per slice and nothing
+/// to guess in it. Because rows need not wait for each other at fixed columns, padding is a factor
+/// of 1.6 at 90 % zeros and 1.1 at 50 %, where tiles of 32 columns would need 2 and 1.3. Up to
+/// eight samples share what is read of W.
 ///
 /// Order of summation: even and odd steps are two chains, added at the end; then the bias.
 ///
@@ -49,8 +49,8 @@ inline constexpr index_t sliced_samples = 8;
 /// The place that stands for no column.
 inline constexpr std::uint32_t sliced_none = 31;
 
-/// The unit that suits an architecture, 16 or 8. A matrix packed with another one is multiplied by all
-/// architectures, but slowly by those whose registers are too short.
+/// The unit that suits an architecture, 16 or 8. A matrix packed with another one is multiplied by
+/// all architectures, but slowly by those whose registers are too short.
 template <class T, class Arch = simd::default_arch>
 inline constexpr index_t sliced_unit =
     simd::lookup_length<T, Arch> > 0 ? simd::lookup_length<T, Arch> / 2 : 16;
@@ -83,8 +83,8 @@ struct sliced_operand
 template <class T>
 std::size_t spmm_sliced_scratch_bytes(index_t batch, const sliced_operand<T>& w) noexcept;
 
-/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; scratch of any alignment. y
-/// must not overlap x.
+/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; scratch of any
+/// alignment. y must not overlap x.
 ///
 /// A sample gives the same bits in every batch, and for every number of threads.
 template <class Arch = simd::default_arch, class T>
@@ -138,8 +138,8 @@ STRUCTOPT_ALWAYS_INLINE void sliced_step(const Choice& choose, const T* values, 
     }
 }
 
-/// Sums of the 16 rows of a slice for some samples, `x_step` apart and readable for two units behind
-/// their ends; sums[i * 16 + row].
+/// Sums of the 16 rows of a slice for some samples, `x_step` apart and readable for two units
+/// behind their ends; sums[i * 16 + row].
 template <class Arch, index_t Samples, class Choice, class T>
 void sliced_sums(
     const sliced_operand<T>& w, index_t slice, const T* x, index_t x_step, T* sums) noexcept
@@ -148,7 +148,8 @@ void sliced_sums(
     constexpr index_t lanes = simd::width<T, Arch>;
     const auto first = static_cast<index_t>(w.first_groups[slice]);
     const auto last = static_cast<index_t>(w.first_groups[slice + 1]);
-    // Registers of one sample share the starts of windows, those of several run one after the other.
+    // Registers of one sample share the starts of windows, those of several run one after the
+    // other.
     constexpr index_t passes = Samples == 1 ? 1 : slice_rows / lanes;
     constexpr index_t parts = slice_rows / lanes / passes;
     for (index_t pass = 0; pass < passes; ++pass)

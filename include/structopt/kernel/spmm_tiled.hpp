@@ -3,24 +3,25 @@
 ///
 /// Layout. W [rows, columns] is cut into blocks of `block_rows` rows and tiles of `tile_columns`
 /// columns; a cell is where a block and a tile meet. The rows of a cell are ordered by their number
-/// of non-zeros and taken four at a time: a group. A group is padded to the longest of its four rows,
-/// which is hardly longer than the others, and stored step by step: four values, and four columns
-/// within the tile, one for each row. What is padded, and rows that do not exist, have the value 0 and
-/// the column `tile_columns`. The first and the last tile hold every row, the others only rows with
-/// non-zeros.
+/// of non-zeros and taken four at a time: a group. A group is padded to the longest of its four
+/// rows, which is hardly longer than the others, and stored step by step: four values, and four
+/// columns within the tile, one for each row. What is padded, and rows that do not exist, have the
+/// value 0 and the column `tile_columns`. The first and the last tile hold every row, the others
+/// only rows with non-zeros.
 ///
 /// Method. A few registers of samples stand side by side as X^T, tile by tile, with a line of zeros
-/// behind each tile, which is the column that padding reads. A tile stays in L1 while the block's rows
-/// run over it; four rows have their accumulators in registers, and a non-zero costs one broadcast
-/// and, per register of samples, one multiply-add that reads L1. Rows of equal length follow each other,
-/// so that the processor foresees where their loops end.
+/// behind each tile, which is the column that padding reads. A tile stays in L1 while the block's
+/// rows run over it; four rows have their accumulators in registers, and a non-zero costs one
+/// broadcast and, per register of samples, one multiply-add that reads L1. Rows of equal length
+/// follow each other, so that the processor foresees where their loops end.
 ///
-/// Order of summation: one chain of multiply-adds for each tile, in the order of columns; the tiles'
-/// sums are added in order, then the bias. A sample gives the same bits in every batch, and for every
-/// number of threads.
+/// Order of summation: one chain of multiply-adds for each tile, in the order of columns; the
+/// tiles' sums are added in order, then the bias. A sample gives the same bits in every batch, and
+/// for every number of threads.
 ///
-/// Bound, per non-zero and four registers of samples: 5 loads at 2 per cycle against 4 multiply-adds
-/// at 2 per cycle, so 80 % of the peak of arithmetic; about 5 bytes of W per non-zero.
+/// Bound, per non-zero and four registers of samples: 5 loads at 2 per cycle against 4
+/// multiply-adds at 2 per cycle, so 80 % of the peak of arithmetic; about 5 bytes of W per
+/// non-zero.
 #pragma once
 
 #include <structopt/core/parallel.hpp>
@@ -82,8 +83,8 @@ struct tiled_operand
 template <class T, class Arch = simd::default_arch>
 std::size_t spmm_tiled_scratch_bytes(index_t batch, const tiled_operand<T>& w) noexcept;
 
-/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are fast.
-/// Scratch of any alignment. y must not overlap x.
+/// y[batch, rows] = act(x[batch, columns] W^T + bias), x and y of any strides; unit strides are
+/// fast. Scratch of any alignment. y must not overlap x.
 template <class Arch = simd::default_arch, class T>
 void spmm_tiled(index_t batch, const tiled_operand<T>& w, matrix_operand<T> x, spmm_result<T> y,
     const spmm_finish<T>& finish, std::byte* scratch) noexcept;
@@ -108,10 +109,10 @@ enum tiled_position
     tiled_last = 2
 };
 
-/// One cell for a few registers of samples: `lines` is the tile of X^T, `sums` the block of Y^T; lines
-/// of both are `Registers` registers long. The first cell sets the sums, the others add to them. The
-/// last one, if it is told so, writes the results straight to y(l, row + r) for l < count, where samples
-/// are neighbours.
+/// One cell for a few registers of samples: `lines` is the tile of X^T, `sums` the block of Y^T;
+/// lines of both are `Registers` registers long. The first cell sets the sums, the others add to
+/// them. The last one, if it is told so, writes the results straight to y(l, row + r) for l <
+/// count, where samples are neighbours.
 template <class Arch, index_t Registers, int Position, class T>
 void spmm_cell(const tiled_operand<T>& w, index_t cell, const T* lines, T* sums, index_t count,
     index_t row, spmm_result<T> y, const spmm_finish<T>& finish) noexcept

@@ -75,8 +75,8 @@ STRUCTOPT_ALWAYS_INLINE batch<T, Arch> expand(const batch<T, Arch>& x, std::uint
 {
     static_assert(has_expand<T, Arch>);
 #if defined(__AVX512F__)
-    // The instruction waits for its old destination even where it zeroes (measured on Zen 5: 6 cycles
-    // instead of 1), so it gets a zero of its own that the compiler does not see through.
+    // The instruction waits for its old destination even where it zeroes (measured on Zen 5: 6
+    // cycles instead of 1), so it gets a zero of its own that the compiler does not see through.
     typename batch<T, Arch>::register_type spread{};
 #if defined(__GNUC__)
     asm("" : "+v"(spread));

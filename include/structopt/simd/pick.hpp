@@ -26,8 +26,8 @@ inline constexpr bool has_picker =
 #endif
                                                            false;
 
-/// For each lane a word of places below M, `Bits` bits each, the first one lowest; Bits is 2 for M = 4
-/// and 4 for M = 8.
+/// For each lane a word of places below M, `Bits` bits each, the first one lowest; Bits is 2 for M
+/// = 4 and 4 for M = 8.
 template <class T, class Arch, index_t M>
 class picker
 {

@@ -1,7 +1,7 @@
 /// @file
 /// Matrices packed for the kernels of this machine as weights of deployed layers:
-/// `dense<sparse::sliced<float>>` for single samples, `dense<sparse::tiled<float>>` for batches, blocks, V x 1
-/// vectors, N:M and bitmasks for both.
+/// `dense<sparse::sliced<float>>` for single samples, `dense<sparse::tiled<float>>` for batches,
+/// blocks, V x 1 vectors, N:M and bitmasks for both.
 ///
 /// Files hold the matrix and not its packing: it is packed again when it is read.
 #pragma once

@@ -1,6 +1,6 @@
 /// @file
-/// A sparse matrix laid out for products with single samples: `kernel/spmm_sliced.hpp` describes the
-/// layout.
+/// A sparse matrix laid out for products with single samples: `kernel/spmm_sliced.hpp` describes
+/// the layout.
 #pragma once
 
 #include <structopt/kernel/spmm_sliced.hpp>
@@ -19,8 +19,8 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace sparse
 {
 
-/// A matrix with unstructured zeros, packed for single samples: about 8 bytes per non-zero at 90 % zeros
-/// (float).
+/// A matrix with unstructured zeros, packed for single samples: about 8 bytes per non-zero at 90 %
+/// zeros (float).
 ///
 /// Made from a matrix, never read from a file: files hold the rows that `to_csr` gives back.
 template <std::floating_point T>
@@ -31,8 +31,8 @@ public:
 
     sliced() = default;
 
-    /// `unit` is 16 or 8, see `kernel::sliced_unit`; the default suits the machine that the program is
-    /// compiled for. O(non-zeros). Throws `argument_error` for other units.
+    /// `unit` is 16 or 8, see `kernel::sliced_unit`; the default suits the machine that the program
+    /// is compiled for. O(non-zeros). Throws `argument_error` for other units.
     template <class Index>
     explicit sliced(const csr<T, Index>& from, index_t unit = kernel::sliced_unit<T>)
         : m_rows(from.rows())
@@ -136,8 +136,8 @@ private:
     static constexpr std::size_t lanes = static_cast<std::size_t>(kernel::slice_rows);
     static constexpr std::size_t group = static_cast<std::size_t>(kernel::sliced_group);
 
-    /// Plays the steps of one slice of the rows `slice[0 .. count)` of `from`: `step(advance)` at the
-    /// start of each, then `take(lane, place, position in values)`. Whole groups of steps.
+    /// Plays the steps of one slice of the rows `slice[0 .. count)` of `from`: `step(advance)` at
+    /// the start of each, then `take(lane, place, position in values)`. Whole groups of steps.
     template <class Index, class Step, class Take>
     void play(const csr<T, Index>& from, const std::uint32_t* slice, std::size_t count,
         const Step& step, const Take& take) const
@@ -203,8 +203,8 @@ private:
     template <class Index>
     void build(const csr<T, Index>& from)
     {
-        // Rows of about equal length belong together, unless that saves next to nothing: then they stay
-        // in order, which is easier to write.
+        // Rows of about equal length belong together, unless that saves next to nothing: then they
+        // stay in order, which is easier to write.
         std::vector<std::uint32_t> order(static_cast<std::size_t>(m_rows));
         std::iota(order.begin(), order.end(), 0u);
         std::vector<std::uint32_t> sorted = order;

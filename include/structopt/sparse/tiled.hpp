@@ -1,5 +1,6 @@
 /// @file
-/// A sparse matrix laid out for products with batches: `kernel/spmm_tiled.hpp` describes the layout.
+/// A sparse matrix laid out for products with batches: `kernel/spmm_tiled.hpp` describes the
+/// layout.
 #pragma once
 
 #include <structopt/kernel/spmm_tiled.hpp>
@@ -163,8 +164,8 @@ private:
         }
         if (how.tile_columns == 0)
         {
-            // Measured: 128 columns leave room in L1 for everything else; with fewer non-zeros per row
-            // fewer passes over the sums are worth a tile that does not quite fit.
+            // Measured: 128 columns leave room in L1 for everything else; with fewer non-zeros per
+            // row fewer passes over the sums are worth a tile that does not quite fit.
             const double elements = static_cast<double>(rows) * static_cast<double>(columns);
             const double density = static_cast<double>(nonzeros) / std::max(elements, 1.0);
             const index_t most = density > 0.15 ? 128 : density > 0.03 ? 176 : 240;
