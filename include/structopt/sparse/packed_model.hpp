@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -100,6 +101,16 @@ struct packed_rows_traits : packed_traits<S>
         auto offsets = source.template get<std::uint32_t>("offsets");
         auto indices = source.template get<std::uint32_t>("indices");
         auto values = source.template get<value_type>("values");
+        // Packing takes a little for every piece of the matrix, also where it is empty: extents that
+        // only a file claims must not become memory.
+        const double pieces = (static_cast<double>(source.rows()) / 16 + 1) *
+                              (static_cast<double>(source.columns()) / 32 + 1);
+        if (pieces > 16'777'216.0 + 64.0 * static_cast<double>(values.size()))
+        {
+            structopt::detail::raise<format_error>(source.where(),
+                "extents that go with " + std::to_string(values.size()) + " non-zeros",
+                describe(shape<2>{source.rows(), source.columns()}));
+        }
         return S(sparse::csr<value_type>(source.rows(), source.columns(), std::move(offsets),
             std::move(indices), std::move(values)));
     }
