@@ -9,8 +9,8 @@
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/expand.hpp>
 #include <structopt/simd/interleave.hpp>
-#include <structopt/simd/lookup.hpp>
 #include <structopt/simd/load_pair.hpp>
+#include <structopt/simd/lookup.hpp>
 #include <structopt/simd/part.hpp>
 #include <structopt/simd/pick.hpp>
 #include <structopt/simd/prefetch.hpp>

@@ -209,7 +209,8 @@ TEST_CASE("safetensors_file: entries that are none")
     {
         return entry(R"({"dtype":)" + text + R"(,"shape":[2],"data_offsets":[0,8]})");
     };
-    for (const char* const bad : {"\"F31\"", "\"f32\"", "\"C128\"", "\"\"", "32", "[\"F32\"]", "{}"})
+    for (const char* const bad :
+        {"\"F31\"", "\"f32\"", "\"C128\"", "\"\"", "32", "[\"F32\"]", "{}"})
     {
         check_parts(type(bad), {"a known dtype of tensor 'a'"});
     }

@@ -107,7 +107,7 @@ struct packed_rows_traits : packed_traits<S>
                               (static_cast<double>(source.columns()) / 32 + 1);
         if (pieces > 16'777'216.0 + 64.0 * static_cast<double>(values.size()))
         {
-            structopt::detail::raise<format_error>(source.where(),
+            structopt::detail::raise<format_error>("packed sparse weight",
                 "extents that go with " + std::to_string(values.size()) + " non-zeros",
                 describe(shape<2>{source.rows(), source.columns()}));
         }
