@@ -18,7 +18,6 @@
 namespace
 {
 
-using structopt::bfloat16;
 using structopt::index_t;
 using structopt::random_engine;
 using structopt::kernel::activation;
@@ -474,13 +473,13 @@ void check_bfloat16()
                 std::vector<float> rounded(w.size());
                 for (std::size_t i = 0; i < w.size(); ++i)
                 {
-                    rounded[i] = static_cast<float>(bfloat16(w[i]));
+                    rounded[i] = static_cast<float>(structopt::bfloat16(w[i]));
                 }
                 const index_t size = k::packed_size<float, Arch>(n, depth);
                 std::vector<float> wide(at(size));
                 // Not aligned to more than its elements.
-                std::vector<bfloat16> storage(at(size + 1));
-                bfloat16* const small = storage.data() + 1;
+                std::vector<structopt::bfloat16> storage(at(size + 1));
+                structopt::bfloat16* const small = storage.data() + 1;
                 k::pack_b<float, Arch>(n, depth, rounded.data(), depth, wide.data());
                 k::pack_b<float, Arch>(n, depth, w.data(), depth, small);
                 std::vector<float> again(w.size(), 0.0f);
