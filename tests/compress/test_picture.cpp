@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+namespace test_picture
+{
+
 using namespace structopt;
 using compress::report;
 
@@ -202,3 +205,5 @@ TEST_CASE("extremes: nothing, one point, equal points, many decades, no accuracy
     CHECK(times(svg, "<circle") == 2);
     CHECK(svg.find("nan") == std::string::npos);
 }
+
+} // namespace test_picture

@@ -12,6 +12,9 @@
 
 #include <cmath>
 
+namespace test_report
+{
+
 using namespace structopt;
 using compress::latency_options;
 
@@ -197,3 +200,5 @@ TEST_CASE("latency is a positive number, and more for more work")
     CHECK(b > 3 * a);
     CHECK(compress::latency_us<float>(small, shape<2>{1, 8}, {.seconds = 0, .groups = 0}) > 0);
 }
+
+} // namespace test_report

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+namespace test_table
+{
+
 using namespace structopt;
 using compress::report;
 
@@ -124,3 +127,5 @@ TEST_CASE("numbers that are none are null, long ones stay numbers")
     CHECK(json[1]["accuracy"] == 0.0);
     CHECK(compress::to_table(list).find("nan %") != std::string::npos);
 }
+
+} // namespace test_table

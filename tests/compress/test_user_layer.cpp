@@ -13,6 +13,9 @@
 #include <filesystem>
 #include <vector>
 
+namespace test_user_layer
+{
+
 using namespace structopt;
 
 namespace
@@ -240,3 +243,5 @@ TEST_CASE("a user's layer is trained, pruned, quantized, saved and reported like
         std::filesystem::remove("user_layer.safetensors");
     }
 }
+
+} // namespace test_user_layer

@@ -6,6 +6,9 @@
 #include <string>
 #include <type_traits>
 
+namespace test_error
+{
+
 using namespace structopt;
 
 static_assert(std::is_base_of_v<std::runtime_error, error>);
@@ -94,3 +97,5 @@ TEST_CASE("check_shape names both shapes and takes -1 for any extent")
         "conv2d input: expected [any, 3, 8], got [5, 4, 8]", shape_error);
     CHECK_THROWS_AS(check_shape("x", shape<1>{3}, shape<1>{-1}), shape_error);
 }
+
+} // namespace test_error

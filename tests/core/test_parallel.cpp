@@ -8,6 +8,9 @@
 #include <utility>
 #include <vector>
 
+namespace test_parallel
+{
+
 using namespace structopt;
 
 namespace
@@ -170,3 +173,5 @@ TEST_CASE("more threads than one take part")
     omp_set_num_threads(before);
 }
 #endif
+
+} // namespace test_parallel

@@ -10,6 +10,9 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_random
+{
+
 using namespace structopt;
 
 static_assert(std::uniform_random_bit_generator<random_engine>);
@@ -270,3 +273,5 @@ TEST_CASE("shuffle permutes, and every order is as likely as another")
     shuffle(std::span<int>(one), rng);
     CHECK(one[0] == 5);
 }
+
+} // namespace test_random

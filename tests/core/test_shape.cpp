@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+namespace test_shape
+{
+
 using namespace structopt;
 
 static_assert(std::is_signed_v<index_t>);
@@ -44,3 +47,5 @@ TEST_CASE("describe writes shapes for messages")
     CHECK(describe(shape<3>{-1, 0, 12}) == "[any, 0, 12]");
     CHECK(describe(shape<1>{-2}) == "[-2]");
 }
+
+} // namespace test_shape

@@ -8,6 +8,9 @@
 #include <type_traits>
 #include <utility>
 
+namespace test_tensor
+{
+
 using namespace structopt;
 
 namespace
@@ -121,3 +124,5 @@ TEST_CASE("allocators compare equal, so storage may move between them")
     CHECK(aligned_allocator<float>() == aligned_allocator<double>());
     CHECK(aligned_allocator<float>(aligned_allocator<int>()) == aligned_allocator<float>());
 }
+
+} // namespace test_tensor

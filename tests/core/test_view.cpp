@@ -19,6 +19,9 @@
 #include <utility>
 #include <vector>
 
+namespace test_view
+{
+
 using namespace structopt;
 
 namespace
@@ -218,3 +221,5 @@ TEST_CASE("flat and reshaped keep order and count")
     CHECK(r(1, 0, 1) == 5);
     CHECK(r.reshaped(shape<1>{12})(9) == 9);
 }
+
+} // namespace test_view

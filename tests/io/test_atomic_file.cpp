@@ -14,6 +14,9 @@
 #include <sys/stat.h>
 #endif
 
+namespace test_atomic_file
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -197,3 +200,5 @@ TEST_CASE("atomic_file: keeps permissions, replaces links, does not disturb a ma
 }
 
 #endif
+
+} // namespace test_atomic_file

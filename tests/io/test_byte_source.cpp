@@ -6,6 +6,9 @@
 #include <array>
 #include <string>
 
+namespace test_byte_source
+{
+
 using namespace structopt;
 using support::operator+;
 using support::check_parts;
@@ -188,3 +191,5 @@ TEST_CASE("byte_source: without zlib, gzip data is refused with the remedy")
 }
 
 #endif
+
+} // namespace test_byte_source

@@ -5,6 +5,9 @@
 
 #include <string>
 
+namespace test_cifar
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -61,3 +64,5 @@ TEST_CASE("cifar: what does not fit is refused")
     data[3073] = std::byte{10};
     check_parts(refusal(data), {"x.bin at byte 3073", "a label of 0 to 9", "got 10"});
 }
+
+} // namespace test_cifar

@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+namespace test_csv
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -165,3 +168,5 @@ TEST_CASE("csv: compressed")
 }
 
 #endif
+
+} // namespace test_csv

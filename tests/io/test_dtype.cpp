@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+namespace test_dtype
+{
+
 using namespace structopt;
 using io::dtype;
 
@@ -146,3 +149,5 @@ TEST_CASE("convert: every pair of types that readable_as allows keeps small numb
             });
     }
 }
+
+} // namespace test_dtype

@@ -12,6 +12,9 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_half
+{
+
 using namespace structopt;
 
 namespace
@@ -185,3 +188,5 @@ TEST_CASE("half: agrees with the reference implementation")
     check_against_reference<io::float8_e4m3>(file, "F8_E4M3");
     check_against_reference<io::float8_e5m2>(file, "F8_E5M2");
 }
+
+} // namespace test_half

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <string>
 
+namespace test_idx
+{
+
 using namespace structopt;
 using support::operator+;
 using support::check_parts;
@@ -135,3 +138,5 @@ TEST_CASE("idx: compressed")
 }
 
 #endif
+
+} // namespace test_idx

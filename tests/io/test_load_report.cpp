@@ -7,6 +7,9 @@
 #include <array>
 #include <string>
 
+namespace test_load_report
+{
+
 using namespace structopt;
 
 TEST_CASE("names from a hostile file cannot write into a terminal, hide others or fill memory")
@@ -52,3 +55,5 @@ TEST_CASE("load_report: everything that does not fit, in one message")
                              }),
         {"dtypes.safetensors: expected the network's tensors, got 2 missing: bias [5]"});
 }
+
+} // namespace test_load_report

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #endif
 
+namespace test_mapped_file
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -72,3 +75,5 @@ TEST_CASE("mapped_file: what is no readable file is refused with its name")
         {pipe.c_str(), "a regular file"});
 #endif
 }
+
+} // namespace test_mapped_file

@@ -14,6 +14,9 @@
 #include <string>
 #include <type_traits>
 
+namespace test_matrix_market
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -283,3 +286,5 @@ TEST_CASE("Matrix Market: compressed")
 }
 
 #endif
+
+} // namespace test_matrix_market

@@ -15,6 +15,9 @@
 #include <span>
 #include <string>
 
+namespace test_mutation
+{
+
 using namespace structopt;
 
 namespace
@@ -168,3 +171,5 @@ TEST_CASE("mutation: compressed idx")
 }
 
 #endif
+
+} // namespace test_mutation

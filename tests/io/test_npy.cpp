@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <string>
 
+namespace test_npy
+{
+
 using namespace structopt;
 using support::operator+;
 using support::check_parts;
@@ -227,3 +230,5 @@ TEST_CASE("npy: what does not fit is refused with file, byte and expectation")
                     }),
         {"record.npy at byte 20", "a structured one"});
 }
+
+} // namespace test_npy

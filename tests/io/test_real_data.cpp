@@ -12,6 +12,9 @@
 #include <string>
 #include <vector>
 
+namespace test_real_data
+{
+
 using namespace structopt;
 
 namespace
@@ -166,3 +169,5 @@ TEST_CASE("real data: published models")
     const io::safetensors_file quantized(int8);
     CHECK(quantized.read<std::int8_t, 4>("conv0.weight").shape()[0] == 16);
 }
+
+} // namespace test_real_data

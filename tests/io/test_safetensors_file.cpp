@@ -13,6 +13,9 @@
 #include <utility>
 #include <vector>
 
+namespace test_safetensors_file
+{
+
 using namespace structopt;
 using support::operator+;
 using support::check_parts;
@@ -396,3 +399,5 @@ TEST_CASE("safetensors_file: reading what does not fit changes nothing")
         {"x: tensor 'a'", "aligned to 4 bytes"});
     CHECK(shifted.read<float, 1>("a")(1) == 0.f);
 }
+
+} // namespace test_safetensors_file

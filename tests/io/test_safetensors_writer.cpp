@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+namespace test_safetensors_writer
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -253,3 +256,5 @@ TEST_CASE("safetensors: what cannot be written is refused and leaves the writer 
     check_parts(add_raw({index_t(1) << 62, 4}), {"'y'", "fits in memory"});
     CHECK(writer.to_bytes() == before);
 }
+
+} // namespace test_safetensors_writer

@@ -17,6 +17,9 @@
 #include <string>
 #include <vector>
 
+namespace test_state
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -723,3 +726,5 @@ TEST_CASE("a published network under Caffe's names")
     const auto x = random_tensor<float>(shape<2>{4, 784}, rng);
     CHECK(support::largest_difference(net(x), sparse(x)) <= 1e-4);
 }
+
+} // namespace test_state

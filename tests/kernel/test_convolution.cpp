@@ -12,6 +12,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_convolution
+{
+
 using structopt::index_t;
 using structopt::random_engine;
 using structopt::kernel::window;
@@ -218,3 +221,5 @@ TEST_CASE("convolutions and their gradients agree with the definition: double")
 {
     sweep<double, native>(40);
 }
+
+} // namespace test_convolution

@@ -10,6 +10,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_convolution_s8
+{
+
 namespace
 {
 
@@ -306,3 +309,5 @@ TEST_CASE(
             });
     }
 }
+
+} // namespace test_convolution_s8

@@ -13,6 +13,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_csr_training
+{
+
 using namespace structopt;
 
 namespace
@@ -202,3 +205,5 @@ TEST_CASE("a sample's gradient is the same in every batch, and for every number 
         CHECK(std::equal(alone.begin(), alone.end(), one.begin() + b * columns));
     }
 }
+
+} // namespace test_csr_training

@@ -15,6 +15,9 @@
 #include <unistd.h>
 #endif
 
+namespace test_gemm
+{
+
 namespace
 {
 
@@ -640,3 +643,5 @@ TEST_CASE("no kernel reads or writes past the end of an operand")
     }
 }
 #endif
+
+} // namespace test_gemm

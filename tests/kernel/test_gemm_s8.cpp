@@ -10,6 +10,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_gemm_s8
+{
+
 namespace
 {
 
@@ -499,3 +502,5 @@ TEST_CASE("rows are quantized by the stated formula, on every instruction set")
     check_quantize<xsimd::fma3<xsimd::avx2>>();
 #endif
 }
+
+} // namespace test_gemm_s8

@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+namespace test_im2col
+{
+
 namespace
 {
 
@@ -154,3 +157,5 @@ TEST_CASE("a 1x1 window of stride 1 without padding is the image")
     w.out_w = 4;
     CHECK_FALSE(w.trivial());
 }
+
+} // namespace test_im2col

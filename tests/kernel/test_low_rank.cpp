@@ -8,6 +8,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_low_rank
+{
+
 using structopt::index_t;
 using structopt::random_engine;
 namespace k = structopt::kernel;
@@ -151,3 +154,5 @@ TEST_CASE("more rows than a block: every row has the bits that it has alone")
         CHECK(std::equal(one.begin(), one.end(), y.begin() + i * n));
     }
 }
+
+} // namespace test_low_rank

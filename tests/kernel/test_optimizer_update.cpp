@@ -10,6 +10,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_optimizer_update
+{
+
 using structopt::index_t;
 using structopt::random_engine;
 namespace k = structopt::kernel;
@@ -110,3 +113,5 @@ TEST_CASE("an element's result depends neither on its position nor on the length
         CHECK(slots == std::vector<float>(at(n), slot[0]));
     }
 }
+
+} // namespace test_optimizer_update

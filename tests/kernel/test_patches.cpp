@@ -7,6 +7,9 @@
 
 #include <vector>
 
+namespace test_patches
+{
+
 using namespace structopt;
 
 namespace
@@ -107,3 +110,5 @@ TEST_SUITE("patches")
         }
     }
 }
+
+} // namespace test_patches

@@ -8,6 +8,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_pool
+{
+
 using structopt::index_t;
 using structopt::random_engine;
 using structopt::kernel::pool_window;
@@ -136,3 +139,5 @@ TEST_CASE("pooled planes agree with the definition: double")
 {
     sweep<double, native>();
 }
+
+} // namespace test_pool

@@ -11,6 +11,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_spmm_bitmask
+{
+
 namespace
 {
 
@@ -172,3 +175,5 @@ TEST_CASE(
         CHECK(run(9, 1) == alone);
     }
 }
+
+} // namespace test_spmm_bitmask

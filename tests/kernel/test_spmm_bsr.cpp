@@ -11,6 +11,9 @@
 #include <cstring>
 #include <vector>
 
+namespace test_spmm_bsr
+{
+
 namespace
 {
 
@@ -164,3 +167,5 @@ TEST_CASE("products with blocks: a sample gives the same bits in every batch, wi
         CHECK(run(9, 1) == alone);
     }
 }
+
+} // namespace test_spmm_bsr

@@ -13,6 +13,9 @@
 #include <string>
 #include <vector>
 
+namespace test_spmm_csr
+{
+
 namespace
 {
 
@@ -269,3 +272,5 @@ TEST_CASE("a sample gives the same bits in every batch and stride, a matrix for 
         CHECK(run(3, 1) == run(3, 1));
     }
 }
+
+} // namespace test_spmm_csr

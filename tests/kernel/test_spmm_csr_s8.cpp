@@ -10,6 +10,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_spmm_csr_s8
+{
+
 namespace
 {
 
@@ -290,3 +293,5 @@ TEST_CASE("a sparse integer product is the same for every number of threads")
         CHECK(first == y);
     }
 }
+
+} // namespace test_spmm_csr_s8

@@ -10,6 +10,9 @@
 #include <cstring>
 #include <vector>
 
+namespace test_spmm_nm
+{
+
 namespace
 {
 
@@ -168,3 +171,5 @@ TEST_CASE("N:M products: a sample gives the same bits in every batch, with every
         CHECK(run(9, 1) == alone);
     }
 }
+
+} // namespace test_spmm_nm

@@ -12,6 +12,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_spmm_sliced
+{
+
 namespace
 {
 
@@ -172,3 +175,5 @@ TEST_CASE(
         CHECK(run(0, batch) == whole);
     }
 }
+
+} // namespace test_spmm_sliced

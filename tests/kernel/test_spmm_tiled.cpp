@@ -11,6 +11,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_spmm_tiled
+{
+
 namespace
 {
 
@@ -165,3 +168,5 @@ TEST_CASE(
         CHECK(run(0, most) == whole);
     }
 }
+
+} // namespace test_spmm_tiled

@@ -11,6 +11,9 @@
 #include <cmath>
 #include <limits>
 
+namespace test_activation
+{
+
 using namespace structopt;
 using structopt::nn::coupling;
 using structopt::nn::layer_traits;
@@ -215,3 +218,5 @@ TEST_SUITE("softmax")
             nn::forward(nn::softmax{}, structopt::zeros<float>(shape<2>{3, 0})), shape_error);
     }
 }
+
+} // namespace test_activation

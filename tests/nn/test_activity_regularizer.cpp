@@ -12,6 +12,9 @@
 #include <cmath>
 #include <limits>
 
+namespace test_activity_regularizer
+{
+
 namespace
 {
 
@@ -101,3 +104,5 @@ TEST_CASE("strengths out of range are refused")
     CHECK_THROWS_AS(negative(x), structopt::argument_error);
     CHECK_THROWS_AS(not_a_number(x), structopt::argument_error);
 }
+
+} // namespace test_activity_regularizer

@@ -13,6 +13,9 @@
 #include <string>
 #include <vector>
 
+namespace test_batch_norm
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -265,3 +268,5 @@ TEST_SUITE("batch_norm")
             "batch_norm input: expected [any, 3, any, any], got [2, 4, 1, 1]", shape_error);
     }
 }
+
+} // namespace test_batch_norm

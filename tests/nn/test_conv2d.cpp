@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+namespace test_conv2d
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -427,3 +430,5 @@ TEST_SUITE("conv2d")
         CHECK(nn::parameter_count(bare) == 6 * 4 * 9);
     }
 }
+
+} // namespace test_conv2d

@@ -13,6 +13,9 @@
 
 #include <cmath>
 
+namespace test_convolve
+{
+
 using namespace structopt;
 using support::largest_difference;
 using support::random_tensor;
@@ -113,3 +116,5 @@ TEST_CASE_TEMPLATE("training convolutions whose last block is smaller", T, float
         CHECK(std::abs(product(dy, y) - product(dx, x)) <= tolerance * size);
     }
 }
+
+} // namespace test_convolve

@@ -10,6 +10,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_dense
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -170,3 +173,5 @@ TEST_SUITE("dense")
         CHECK_THROWS_AS(nn::forward(layer, gaps, kept), shape_error);
     }
 }
+
+} // namespace test_dense

@@ -10,6 +10,9 @@
 
 #include <cmath>
 
+namespace test_dropout
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -85,3 +88,5 @@ TEST_SUITE("dropout")
         CHECK_THROWS_AS(dropout(std::nan("")), argument_error);
     }
 }
+
+} // namespace test_dropout

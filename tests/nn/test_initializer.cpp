@@ -5,6 +5,9 @@
 
 #include <cmath>
 
+namespace test_initializer
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 
@@ -150,3 +153,5 @@ TEST_SUITE("initializer")
         CHECK(first.weight == second.weight);
     }
 }
+
+} // namespace test_initializer

@@ -8,6 +8,9 @@
 
 #include <cmath>
 
+namespace test_layer_norm
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -111,3 +114,5 @@ TEST_SUITE("layer_norm")
             "layer_norm input: expected [any, 3, 4], got [1, 4, 3]", shape_error);
     }
 }
+
+} // namespace test_layer_norm

@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+namespace test_layers_golden
+{
+
 using namespace structopt;
 using support::largest_difference;
 
@@ -280,3 +283,5 @@ TEST_CASE("layers agree with PyTorch, forward and backward, all cases of the fil
     activations(g);
     CHECK(g.left_out() == std::vector<std::string>{});
 }
+
+} // namespace test_layers_golden

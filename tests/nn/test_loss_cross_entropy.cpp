@@ -8,6 +8,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_loss_cross_entropy
+{
+
 namespace
 {
 
@@ -216,3 +219,5 @@ TEST_CASE("cross-entropy: what does not fit is named, and nothing is written")
         CHECK(v == 7.0);
     }
 }
+
+} // namespace test_loss_cross_entropy

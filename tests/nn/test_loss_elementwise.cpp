@@ -7,6 +7,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_loss_elementwise
+{
+
 namespace
 {
 
@@ -223,3 +226,5 @@ TEST_CASE("a loss of the user's own in a few lines")
     CHECK(result.value == 32.0);
     CHECK(result.gradient(0, 1) == 32.0f);
 }
+
+} // namespace test_loss_elementwise

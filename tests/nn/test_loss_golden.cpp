@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+namespace test_loss_golden
+{
+
 namespace
 {
 
@@ -110,3 +113,5 @@ TEST_CASE("losses agree with PyTorch")
     }
     CHECK(g.cases() == there); // no case of the file is left out
 }
+
+} // namespace test_loss_golden

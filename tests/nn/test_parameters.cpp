@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+namespace test_parameters
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 
@@ -150,3 +153,5 @@ TEST_SUITE("parameters")
         CHECK(names_of(sequential{both, both}).size() == 4);
     }
 }
+
+} // namespace test_parameters

@@ -13,6 +13,9 @@
 #include <string>
 #include <vector>
 
+namespace test_pool
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -297,3 +300,5 @@ TEST_SUITE("pool")
             shape_error);
     }
 }
+
+} // namespace test_pool

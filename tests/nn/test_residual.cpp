@@ -19,6 +19,9 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_residual
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -250,3 +253,5 @@ TEST_SUITE("residual")
         CHECK(outer(x)(0, 1) == -4.0f);
     }
 }
+
+} // namespace test_residual

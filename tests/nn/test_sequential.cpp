@@ -17,6 +17,9 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_sequential
+{
+
 using namespace structopt;
 using namespace structopt::nn;
 using support::largest_difference;
@@ -216,3 +219,5 @@ TEST_SUITE("sequential")
         CHECK(largest_difference(gradients.layer<3>().weight, expected.layer<3>().weight) == 0);
     }
 }
+
+} // namespace test_sequential

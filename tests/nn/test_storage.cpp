@@ -9,12 +9,12 @@
 
 #include "support/random_tensor.hpp"
 
+namespace test_storage
+{
+
 using namespace structopt;
 using support::largest_difference;
 using support::random_tensor;
-
-namespace
-{
 
 /// The smallest format that a layer multiplies by: one number for the whole matrix.
 struct constant_weight
@@ -90,54 +90,58 @@ void multiply(const S& s, view<const float, 2> x, const float* bias, view<float,
     }
 }
 
-} // namespace
+} // namespace test_storage
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace nn
 {
 
 template <>
-struct storage_traits<constant_weight> : constant_traits<constant_weight>
+struct storage_traits<test_storage::constant_weight>
+    : test_storage::constant_traits<test_storage::constant_weight>
 {
-    static std::size_t bytes(const constant_weight&)
+    static std::size_t bytes(const test_storage::constant_weight&)
     {
         return 4;
     }
-    static void product(const constant_weight& s, view<const float, 2> x, const float* bias,
-        view<float, 2> y, scratch) noexcept
+    static void product(const test_storage::constant_weight& s, view<const float, 2> x,
+        const float* bias, view<float, 2> y, scratch) noexcept
     {
         multiply(s, x, bias, y);
     }
 };
 
 template <>
-struct storage_traits<without_product> : constant_traits<without_product>
+struct storage_traits<test_storage::without_product>
+    : test_storage::constant_traits<test_storage::without_product>
 {
-    static std::size_t bytes(const without_product&)
+    static std::size_t bytes(const test_storage::without_product&)
     {
         return 4;
     }
 };
 
 template <>
-struct storage_traits<throwing_product> : constant_traits<throwing_product>
+struct storage_traits<test_storage::throwing_product>
+    : test_storage::constant_traits<test_storage::throwing_product>
 {
-    static std::size_t bytes(const throwing_product&)
+    static std::size_t bytes(const test_storage::throwing_product&)
     {
         return 4;
     }
-    static void product(const throwing_product& s, view<const float, 2> x, const float* bias,
-        view<float, 2> y, scratch)
+    static void product(const test_storage::throwing_product& s, view<const float, 2> x,
+        const float* bias, view<float, 2> y, scratch)
     {
         multiply(s, x, bias, y);
     }
 };
 
 template <>
-struct storage_traits<without_bytes> : constant_traits<without_bytes>
+struct storage_traits<test_storage::without_bytes>
+    : test_storage::constant_traits<test_storage::without_bytes>
 {
-    static void product(const without_bytes& s, view<const float, 2> x, const float* bias,
-        view<float, 2> y, scratch) noexcept
+    static void product(const test_storage::without_bytes& s, view<const float, 2> x,
+        const float* bias, view<float, 2> y, scratch) noexcept
     {
         multiply(s, x, bias, y);
     }
@@ -145,6 +149,9 @@ struct storage_traits<without_bytes> : constant_traits<without_bytes>
 
 } // namespace nn
 STRUCTOPT_END_NAMESPACE
+
+namespace test_storage
+{
 
 static_assert(nn::weight_storage<constant_weight>);
 static_assert(!nn::packable_storage<constant_weight>);
@@ -282,3 +289,5 @@ TEST_CASE("rows and columns are taken in the order asked for")
     CHECK(shape_of(nn::take_rows(w, none)) == shape<4>{0, 2, 1, 2});
     CHECK(shape_of(nn::take_columns(w, none)) == shape<4>{3, 0, 1, 2});
 }
+
+} // namespace test_storage

@@ -11,6 +11,9 @@
 #include <omp.h>
 #endif
 
+namespace test_threads
+{
+
 using namespace structopt;
 using support::random_tensor;
 
@@ -148,3 +151,5 @@ TEST_SUITE("threads")
         CHECK(same == std::vector<int>(callers, 50));
     }
 }
+
+} // namespace test_threads

@@ -21,6 +21,9 @@
 
 #include <cstdint>
 
+namespace test_transform
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::largest_difference;
@@ -299,3 +302,5 @@ TEST_CASE("a weight of other extents is refused")
                     }),
         {"conv2d weight", "[3, 8]", "[2, 8]"});
 }
+
+} // namespace test_transform

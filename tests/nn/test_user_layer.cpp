@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+namespace test_user_layer
+{
+
 using namespace structopt;
 using support::random_tensor;
 
@@ -437,3 +440,5 @@ TEST_SUITE("user layer")
         CHECK(last < 0.7 * first);
     }
 }
+
+} // namespace test_user_layer

@@ -8,6 +8,9 @@
 #include <cmath>
 #include <limits>
 
+namespace test_clip
+{
+
 namespace
 {
 
@@ -129,3 +132,5 @@ TEST_CASE("limits out of range are refused")
     CHECK_THROWS_AS(optim::clip_norm{.norm = 0}(g), structopt::argument_error);
     CHECK_THROWS_AS(optim::clip_value{.max_value = -1}(g), structopt::argument_error);
 }
+
+} // namespace test_clip

@@ -10,6 +10,9 @@
 #include <set>
 #include <string>
 
+namespace test_golden
+{
+
 namespace
 {
 
@@ -181,3 +184,5 @@ TEST_CASE("clipping agrees with PyTorch")
     check("norm/max1_inf", optim::clip_norm{.norm = std::numeric_limits<double>::infinity()});
     check("value/max0.5", optim::clip_value{.max_value = 0.5});
 }
+
+} // namespace test_golden

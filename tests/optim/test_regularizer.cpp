@@ -7,6 +7,9 @@
 
 #include <cmath>
 
+namespace test_regularizer
+{
+
 namespace
 {
 
@@ -294,3 +297,5 @@ TEST_CASE("strengths out of range and gradients of other extents are refused")
     gradients.weight = structopt::zeros<double>(shape<2>{3, 4});
     CHECK_THROWS_AS(optim::regularize(net, gradients, optim::l1{}), structopt::shape_error);
 }
+
+} // namespace test_regularizer

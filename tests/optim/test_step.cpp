@@ -19,6 +19,9 @@
 #include <omp.h>
 #endif
 
+namespace test_step
+{
+
 namespace
 {
 
@@ -462,3 +465,5 @@ TEST_CASE("an optimizer of the user's own gets slots, threads and zeroed gradien
     CHECK(whole.weight(0, 5) == doctest::Approx(0.5));
     CHECK(whole.weight(0, n - 1) == whole.weight(0, 5));
 }
+
+} // namespace test_step

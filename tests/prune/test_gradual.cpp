@@ -14,6 +14,9 @@
 #include <cstdint>
 #include <vector>
 
+namespace test_gradual
+{
+
 using namespace structopt;
 using prune::magnitude;
 using support::random_tensor;
@@ -247,3 +250,5 @@ TEST_CASE("errors")
     };
     support::check_parts(support::message_of<argument_error>(all), {"sparsity", "[0, 1)"});
 }
+
+} // namespace test_gradual

@@ -7,6 +7,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_lowest
+{
+
 using namespace structopt;
 using prune::detail::lowest;
 using prune::detail::share_of;
@@ -92,3 +95,5 @@ TEST_CASE("shares and scores that are none")
     scores[0] = std::numeric_limits<float>::infinity();
     check_parts(message_of<argument_error>(complain), {"position 0"});
 }
+
+} // namespace test_lowest

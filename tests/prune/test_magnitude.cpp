@@ -8,6 +8,9 @@
 #include <cmath>
 #include <vector>
 
+namespace test_magnitude
+{
+
 using namespace structopt;
 using prune::magnitude;
 
@@ -68,3 +71,5 @@ TEST_CASE("norms other than 1 and 2 are refused")
             {"magnitude norm", "1 or 2"});
     }
 }
+
+} // namespace test_magnitude

@@ -22,6 +22,9 @@
 #include <string>
 #include <vector>
 
+namespace test_mask
+{
+
 using namespace structopt;
 using prune::magnitude;
 using prune::scope;
@@ -359,3 +362,5 @@ TEST_CASE("units agree with PyTorch's ln_structured over rows")
         CHECK(found == expected);
     }
 }
+
+} // namespace test_mask

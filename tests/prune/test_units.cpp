@@ -14,6 +14,9 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_units
+{
+
 using namespace structopt;
 using prune::kept_units;
 using prune::magnitude;
@@ -455,3 +458,5 @@ TEST_CASE("gradients and momentum shrink with their network")
     CHECK(shape_of(less.layer<0>().weight) == shape_of(smaller.layer<0>().weight));
     CHECK(less.layer<0>().weight(1, 1) == momentum.layer<0>().weight(3, 1));
 }
+
+} // namespace test_units

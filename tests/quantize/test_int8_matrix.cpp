@@ -9,6 +9,9 @@
 #include <cstdint>
 #include <limits>
 
+namespace test_int8_matrix
+{
+
 using namespace structopt;
 using quantize::int8_codes;
 using quantize::int8_matrix;
@@ -150,3 +153,5 @@ TEST_CASE("rows whose sums could overflow are refused")
     }
     check_parts(complaint<sparse_int8<>>(full), {"row 0", "132105"});
 }
+
+} // namespace test_int8_matrix

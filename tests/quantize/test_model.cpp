@@ -17,6 +17,9 @@
 #include <cstring>
 #include <limits>
 
+namespace test_model
+{
+
 using namespace structopt;
 using quantize::int8_matrix;
 using quantize::sparse_int8;
@@ -299,3 +302,5 @@ TEST_CASE("threads change nothing in an int8 convolution")
         CHECK(dense(x) == y);
     }
 }
+
+} // namespace test_model

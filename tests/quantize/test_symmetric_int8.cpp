@@ -11,6 +11,9 @@
 #include <cstdlib>
 #include <limits>
 
+namespace test_symmetric_int8
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -162,3 +165,5 @@ TEST_CASE("what is not finite is refused, by row")
             {"quantize::to_int8, row 13", "finite weights"});
     }
 }
+
+} // namespace test_symmetric_int8

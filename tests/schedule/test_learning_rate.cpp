@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+namespace test_learning_rate
+{
+
 using namespace structopt;
 using support::check_series;
 
@@ -234,3 +237,5 @@ TEST_SUITE("schedule")
         CHECK(schedule::cosine_decay{.rate = 1} != schedule::cosine_decay{.rate = 2});
     }
 }
+
+} // namespace test_learning_rate

@@ -10,6 +10,9 @@
 #include <cmath>
 #include <string>
 
+namespace test_linear_warmup
+{
+
 using namespace structopt;
 using support::check_series;
 
@@ -65,3 +68,5 @@ TEST_SUITE("schedule")
         CHECK_THROWS_AS(wrong(0), argument_error);
     }
 }
+
+} // namespace test_linear_warmup

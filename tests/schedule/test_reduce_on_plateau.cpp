@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+namespace test_reduce_on_plateau
+{
+
 using namespace structopt;
 using schedule::goal;
 using schedule::reduce_on_plateau;
@@ -104,3 +107,5 @@ TEST_SUITE("schedule")
         CHECK(state == before);
     }
 }
+
+} // namespace test_reduce_on_plateau

@@ -6,6 +6,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_sparsity
+{
+
 using namespace structopt;
 
 namespace
@@ -156,3 +159,5 @@ TEST_SUITE("schedule")
         static_assert(schedule::sparsity_schedule<schedule::one_shot_sparsity>);
     }
 }
+
+} // namespace test_sparsity

@@ -10,6 +10,9 @@
 #include <cstring>
 #include <vector>
 
+namespace test_bytes
+{
+
 namespace
 {
 
@@ -166,3 +169,5 @@ TEST_CASE("a row of bytes is dealt out in two")
     CHECK(even[16] == 7);
     CHECK(odd[16] == 7);
 }
+
+} // namespace test_bytes

@@ -8,6 +8,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_simd
+{
+
 namespace
 {
 
@@ -294,3 +297,5 @@ TEST_CASE("the default architecture is usable here")
     CHECK(y[0] == 0x1p-24f);
 #endif
 }
+
+} // namespace test_simd

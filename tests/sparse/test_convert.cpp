@@ -10,6 +10,9 @@
 #include <limits>
 #include <type_traits>
 
+namespace test_convert
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -156,3 +159,5 @@ TEST_CASE("lists of entries are checked before a format is built from them")
     check_parts(complaint({2, 3, {0, 0, 2}, {1, 1}, {5, 6}}), {"row 1", "strictly"});
     check_parts(complaint({-2, 3, {0}, {}, {}}), {"rows -2"});
 }
+
+} // namespace test_convert

@@ -10,6 +10,9 @@
 #include <limits>
 #include <string>
 
+namespace test_csr
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -206,3 +209,5 @@ TEST_CASE("arrays that are no such matrix are refused, by row and position")
     // A new row may begin left of where the last one ended.
     CHECK(complaint(2, 4, {0, 2, 4}, {2, 3, 0, 1}, {1, 2, 3, 4}) == "");
 }
+
+} // namespace test_csr

@@ -10,6 +10,9 @@
 #include <cmath>
 #include <cstdint>
 
+namespace test_elementwise
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -157,3 +160,5 @@ TEST_CASE("elementwise with dense matrices, and any function")
         });
     CHECK(visited == m.nonzeros());
 }
+
+} // namespace test_elementwise

@@ -12,6 +12,9 @@
 #include <string>
 #include <utility>
 
+namespace test_formats
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -313,3 +316,5 @@ TEST_CASE("N:M keeps what fits, in positions of every width")
     check(sparse::nm<float, 3, 7>{});
     check(sparse::nm<float, 5, 32>{});
 }
+
+} // namespace test_formats

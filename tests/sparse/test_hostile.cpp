@@ -10,6 +10,9 @@
 #include <cstdint>
 #include <vector>
 
+namespace test_hostile
+{
+
 using namespace structopt;
 
 TEST_CASE("random bytes as the arrays of every format")
@@ -43,3 +46,5 @@ TEST_CASE("random bytes as the arrays of every format")
         CHECK(refused[format] > 500);
     }
 }
+
+} // namespace test_hostile

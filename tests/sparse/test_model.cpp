@@ -15,6 +15,9 @@
 #include <cstdint>
 #include <cstring>
 
+namespace test_model
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::largest_difference;
@@ -142,3 +145,5 @@ TEST_CASE("names tell the width of the indices")
     CHECK(nn::storage_traits<sparse::csr<float, std::uint16_t>>::name() == "csr16");
     CHECK(nn::storage_traits<sparse::csr<float>>::name() == "csr");
 }
+
+} // namespace test_model

@@ -12,6 +12,9 @@
 #include <type_traits>
 #include <vector>
 
+namespace test_multiply
+{
+
 using namespace structopt;
 using support::check_parts;
 using support::message_of;
@@ -305,3 +308,5 @@ TEST_CASE("products do not depend on the number of threads")
     run(std::type_identity<sparse::csc<float>>{});
     run(std::type_identity<sparse::bitmask<float>>{});
 }
+
+} // namespace test_multiply

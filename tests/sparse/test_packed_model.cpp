@@ -17,6 +17,9 @@
 #include <unordered_map>
 #include <vector>
 
+namespace test_packed_model
+{
+
 using namespace structopt;
 using support::largest_difference;
 using support::random_tensor;
@@ -148,3 +151,5 @@ TEST_CASE("what N:M cannot hold is told before")
     const auto zero = zeros<float>(shape<2>{2, 8});
     CHECK(traits::fits({zero.data(), shape_of(zero)}));
 }
+
+} // namespace test_packed_model

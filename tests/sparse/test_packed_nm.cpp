@@ -5,6 +5,9 @@
 
 #include <utility>
 
+namespace test_packed_nm
+{
+
 namespace
 {
 
@@ -65,3 +68,5 @@ TEST_CASE("too many non-zeros in a group are refused")
     const view<const float, 2> dense(w.data(), shape_of(w));
     CHECK_THROWS_AS((sparse::packed_nm<float, 2, 4>(dense)), argument_error);
 }
+
+} // namespace test_packed_nm

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <utility>
 
+namespace test_sliced
+{
+
 namespace
 {
 
@@ -84,3 +87,5 @@ TEST_CASE("a sliced matrix keeps stored zeros and refuses other units")
     const auto w = random_rows(3, 3, 0.5);
     CHECK_THROWS_AS(sparse::sliced<float>(all_of(w), 4), argument_error);
 }
+
+} // namespace test_sliced

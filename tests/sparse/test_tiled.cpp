@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <limits>
 
+namespace test_tiled
+{
+
 namespace
 {
 
@@ -68,3 +71,5 @@ TEST_CASE("a tiled matrix keeps stored zeros and refuses what it cannot number")
     CHECK_THROWS_AS(sparse::tiled<float>(seen(w), {0, 256}), argument_error);
     CHECK_THROWS_AS(sparse::tiled<float>(seen(w), {-1, 0}), argument_error);
 }
+
+} // namespace test_tiled

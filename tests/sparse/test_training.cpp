@@ -19,6 +19,9 @@
 #include <utility>
 #include <vector>
 
+namespace test_training
+{
+
 using namespace structopt;
 using support::largest_difference;
 using support::random_tensor;
@@ -275,3 +278,5 @@ TEST_CASE("an interrupted sparse training goes on bit for bit, in a network of o
     CHECK(second.layer<2>().weight == whole.layer<2>().weight);
     CHECK(!(first.layer<2>().weight == whole.layer<2>().weight));
 }
+
+} // namespace test_training

@@ -15,6 +15,9 @@
 #include <string>
 #include <vector>
 
+namespace test_callback
+{
+
 namespace
 {
 
@@ -363,3 +366,5 @@ TEST_CASE("progress: a line per epoch, and a bar with the time left on a termina
     CHECK(text.find("ended after epoch 1, network of epoch 1\n") != std::string::npos);
     CHECK(text.back() == '\n');
 }
+
+} // namespace test_callback

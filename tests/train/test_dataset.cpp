@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <vector>
 
+namespace test_dataset
+{
+
 namespace
 {
 
@@ -121,3 +124,5 @@ TEST_CASE("a split divides all samples, at random and reproducibly")
     CHECK_THROWS_AS((train::subset{data, std::vector<index_t>{50}}), structopt::argument_error);
     CHECK_THROWS_AS(train::range(data, 3, 51), structopt::argument_error);
 }
+
+} // namespace test_dataset

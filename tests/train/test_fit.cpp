@@ -26,6 +26,9 @@
 #include <omp.h>
 #endif
 
+namespace test_fit
+{
+
 namespace
 {
 
@@ -494,3 +497,5 @@ TEST_CASE("evaluation does not depend on the batch, nor on whether samples are c
     CHECK_THROWS_AS(
         train::evaluate(net, train::range(data, 0, 0), accuracy), structopt::argument_error);
 }
+
+} // namespace test_fit

@@ -7,6 +7,9 @@
 #include <limits>
 #include <vector>
 
+namespace test_metric
+{
+
 namespace
 {
 
@@ -149,3 +152,5 @@ TEST_CASE("mean squared error and mean loss")
     CHECK(loss.value() == doctest::Approx(0.75 * std::log(2.0)));
     CHECK(loss.samples == 4);
 }
+
+} // namespace test_metric

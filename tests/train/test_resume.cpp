@@ -23,6 +23,9 @@
 
 #include <unistd.h>
 
+namespace test_resume
+{
+
 namespace
 {
 
@@ -351,3 +354,5 @@ TEST_CASE("checkpoints: what is not one is refused, and nothing changes")
     io::load_state(deployed, file.path, {.prefix = "network."});
     CHECK(same_network(deployed, net));
 }
+
+} // namespace test_resume
