@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/convolution_packed.hpp>
 #include <structopt/kernel/convolution_s8.hpp>
 #include <structopt/kernel/csr_transposed.hpp>
 #include <structopt/kernel/depthwise.hpp>

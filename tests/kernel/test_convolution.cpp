@@ -5,6 +5,7 @@
 
 #include <structopt/core/random.hpp>
 #include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/convolution_packed.hpp>
 #include <structopt/kernel/depthwise.hpp>
 
 #include <algorithm>
@@ -100,6 +101,66 @@ void each_term(const window& g, index_t out, const F& f)
     }
 }
 
+/// The bits of the product of the patches with the packed filters.
+template <class T, class Arch>
+void check_packed(const window& g, index_t out, const std::vector<T>& image,
+    const std::vector<T>& w, const std::vector<T>& bias)
+{
+    const index_t depth = g.rows();
+    const index_t positions = g.columns();
+    std::vector<T> packed(at(k::packed_size<T, Arch>(out, depth)));
+    k::pack_b<T, Arch>(out, depth, w.data(), depth, packed.data());
+    std::vector<T> patches(at(depth * positions));
+    k::im2col<T, Arch>(g, image.data(), patches.data());
+    std::vector<T> expected(at(positions * out));
+    std::vector<std::byte> scratch(k::gemm_packed_scratch_bytes<T, Arch>(positions, out, depth));
+    k::gemm_packed<T, Arch>(positions, out, depth, {patches.data(), 1, positions}, packed.data(),
+        expected.data(), out, {.bias = bias.data()}, scratch.data());
+
+    std::vector<T> found(at(out * positions), T(99));
+    scratch.assign(k::convolution_packed_bytes<T, Arch>(g, out, 1), std::byte{0x7f});
+    k::convolution_packed<T, Arch>(
+        g, out, 1, image.data(), packed.data(), bias.data(), found.data(), scratch.data());
+    bool equal = true;
+    for (index_t o = 0; o < out; ++o)
+    {
+        for (index_t p = 0; p < positions; ++p)
+        {
+            equal = equal && found[at(o * positions + p)] == expected[at(p * out + o)];
+        }
+    }
+    CHECK(equal);
+}
+
+template <class T, class Arch>
+void check_groups(const window& g, index_t out, index_t groups, random_engine& rng)
+{
+    INFO("groups " << groups << " of " << g.channels << " channels and " << out << " filters");
+    const index_t depth = g.rows();
+    const auto image = values<T>(groups * g.channels * g.height * g.width, rng);
+    const auto w = values<T>(groups * out * depth, rng);
+    std::vector<T> packed(at(k::packed_size<T, Arch>(groups * out, depth)));
+    k::pack_b<T, Arch>(groups * out, depth, w.data(), depth, packed.data());
+    std::vector<T> found(at(groups * out * g.columns()), T(99));
+    std::vector<std::byte> scratch(k::convolution_packed_bytes<T, Arch>(g, out, groups));
+    k::convolution_packed<T, Arch>(
+        g, out, groups, image.data(), packed.data(), nullptr, found.data(), scratch.data());
+
+    reference y(groups * out * g.columns());
+    for (index_t group = 0; group < groups; ++group)
+    {
+        each_term(g, out,
+            [&](index_t to, index_t weight, index_t pixel)
+            {
+                y.add(group * out * g.columns() + to,
+                    static_cast<double>(w[at(group * out * depth + weight)]) *
+                        static_cast<double>(
+                            image[at(group * g.channels * g.height * g.width + pixel)]));
+            });
+    }
+    CHECK(agree(found, y, depth));
+}
+
 template <class T, class Arch>
 void check(const window& g, index_t out, random_engine& rng)
 {
@@ -143,6 +204,8 @@ void check(const window& g, index_t out, random_engine& rng)
     k::convolution_forward<T, Arch>(
         g, out, image.data(), w.data(), bias.data(), found.data(), scratch.data());
     CHECK(agree(found, y, g.rows()));
+
+    check_packed<T, Arch>(g, out, image, w, bias);
 
     std::vector<T> found_dw(at(out * g.rows()), T(0.5));
     std::vector<T> found_dimage(at(pixels), T(99));
@@ -205,6 +268,19 @@ void sweep(int rounds)
                        .out_h = 30,
                        .out_w = 64},
         8, rng);
+    // Rows of the image that lie 4096 bytes apart, and more filters than two tiles take.
+    check<T, Arch>({.channels = 3, .height = 32, .width = 32, .out_h = 32, .out_w = 32}, 33, rng);
+    const window small{.channels = 2,
+        .height = 5,
+        .width = 7,
+        .kernel_h = 2,
+        .kernel_w = 3,
+        .out_h = 4,
+        .out_w = 5};
+    check_groups<T, Arch>(small, 19, 3, rng);
+    window one = small;
+    one.channels = 1;
+    check_groups<T, Arch>(one, 2, 37, rng);
 }
 
 } // namespace

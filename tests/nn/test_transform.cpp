@@ -20,6 +20,8 @@
 #include "support/threads.hpp"
 
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 namespace test_transform
 {
@@ -69,17 +71,53 @@ TEST_SUITE("smoke")
         const auto fast = nn::pack(net);
         static_assert(std::is_same_v<std::remove_cvref_t<decltype(fast.layer<6>())>,
             nn::concat<nn::dense<packed>, nn::dense<packed>>>);
-        // Convolutions stay as they are.
         static_assert(
-            std::is_same_v<std::remove_cvref_t<decltype(fast.layer<0>())>, nn::conv2d<float>>);
+            std::is_same_v<std::remove_cvref_t<decltype(fast.layer<0>())>, nn::conv2d<packed>>);
         const auto x = random_tensor<float>(sample, rng);
         CHECK(largest_difference(net(x), fast(x)) <= 1e-4);
         const auto back = nn::unpack(fast);
         static_assert(std::is_same_v<decltype(back), const decltype(net)>);
+        CHECK(back.layer<0>().weight == net.layer<0>().weight);
         CHECK(back.layer<6>().first.weight == net.layer<6>().first.weight);
         CHECK(back.layer<5>().layer<0>().weight == net.layer<5>().layer<0>().weight);
         CHECK(back.layer<5>().layer<0>().bias == net.layer<5>().layer<0>().bias);
         CHECK(back(x) == net(x));
+    }
+}
+
+TEST_CASE_TEMPLATE(
+    "packed convolutions: groups, strides, dilation, few positions", T, float, double)
+{
+    random_engine rng(7);
+    struct
+    {
+        nn::conv2d_options options;
+        index_t height;
+        index_t width;
+    } const cases[] = {
+        {{.in = 3, .out = 20, .kernel = 5}, 12, 12},
+        {{.in = 4, .out = 33, .kernel = 3, .stride = 2, .padding = 1}, 9, 14},
+        {{.in = 4, .out = 9, .kernel = {3, 2}, .stride = {1, 2}, .dilation = {2, 1}}, 11, 10},
+        {{.in = 5, .out = 40, .kernel = 1}, 6, 7},
+        {{.in = 6, .out = 50, .kernel = 3}, 3, 4}, // products with patches
+        {{.in = 6, .out = 8, .kernel = 3, .padding = 1, .groups = 2}, 7, 5},
+        {{.in = 37, .out = 37, .kernel = 3, .padding = 1, .groups = 37}, 6, 8},
+        {{.in = 3, .out = 6, .kernel = 2, .groups = 3}, 4, 4},
+    };
+    for (const auto& c : cases)
+    {
+        const nn::conv2d<T> plain(c.options, rng);
+        const auto fast = nn::pack(plain);
+        static_assert(
+            std::is_same_v<std::remove_cvref_t<decltype(fast.weight)>, nn::packed_matrix<T>>);
+        CAPTURE(describe(shape_of(plain.weight)));
+        for (const index_t batch : {1, 3})
+        {
+            const auto x = random_tensor<T>(shape<4>{batch, c.options.in, c.height, c.width}, rng);
+            CHECK(largest_difference(nn::forward(plain, x), nn::forward(fast, x)) <=
+                  256 * std::numeric_limits<T>::epsilon());
+        }
+        CHECK(nn::unpack(fast).weight == plain.weight);
     }
 }
 

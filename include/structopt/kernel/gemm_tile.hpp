@@ -48,12 +48,24 @@ struct gemm_shape
 namespace detail
 {
 
+/// Where a tile finds its operands.
+enum class tile_order
+{
+    /// A by both strides.
+    strided,
+    /// A interleaved by tiles: (i, k) at a[k * Rows + i].
+    interleaved,
+    /// A is columns of a panel that `pack_b` made, (i, k) at a[k * panel + i]; row k of B at
+    /// b[b_rows[k]].
+    by_rows
+};
+
 /// One call of a tile; B is of type W.
 template <class T, class W = T>
 struct tile_arguments
 {
     index_t depth;
-    /// (i, k) at a[i * a_row + k * a_step]; interleaved tiles have a_row 1.
+    /// (i, k) at a[i * a_row + k * a_step] where the order is strided.
     const T* a;
     index_t a_row;
     index_t a_step;
@@ -75,9 +87,11 @@ struct tile_arguments
     /// Asked for while the tile runs, `ahead_step` elements further for each k: the next panel.
     const W* ahead;
     index_t ahead_step;
+    /// Where the rows of B are, in the order by_rows.
+    const index_t* b_rows;
 };
 
-template <class T, class Arch, class W, index_t Rows, index_t Vectors, bool Interleaved>
+template <class T, class Arch, class W, index_t Rows, index_t Vectors, tile_order Order>
 void gemm_tile(const tile_arguments<T, W>& t) noexcept;
 
 } // namespace detail
@@ -159,7 +173,7 @@ STRUCTOPT_ALWAYS_INLINE void store_part(const simd::batch<T, Arch> (&from)[Rows]
     }
 }
 
-template <class T, class Arch, class W, index_t Rows, index_t Vectors, bool Interleaved>
+template <class T, class Arch, class W, index_t Rows, index_t Vectors, tile_order Order>
 void gemm_tile(const tile_arguments<T, W>& t) noexcept
 {
     using vector = simd::batch<T, Arch>;
@@ -204,18 +218,24 @@ void gemm_tile(const tile_arguments<T, W>& t) noexcept
 
     const T* a = t.a;
     const W* b = t.b;
-    const index_t a_row = Interleaved ? 1 : t.a_row;
-    const index_t a_step = Interleaved ? Rows : t.a_step;
+    const index_t a_row = Order == tile_order::strided ? t.a_row : 1;
+    const index_t a_step = Order == tile_order::strided       ? t.a_step
+                           : Order == tile_order::interleaved ? Rows
+                                                              : gemm_shape<T, Arch>::panel;
     const index_t b_step = t.b_step;
     const index_t b_panel = t.b_panel;
     const W* ahead = t.ahead;
     const index_t ahead_step = t.ahead_step;
     for (index_t k = 0; k < t.depth; ++k)
     {
-        if constexpr (Interleaved)
+        if constexpr (Order == tile_order::interleaved)
         {
             simd::prefetch(ahead);
             ahead += ahead_step;
+        }
+        if constexpr (Order == tile_order::by_rows)
+        {
+            b = t.b + t.b_rows[k];
         }
         vector right[vectors];
         STRUCTOPT_UNROLL
@@ -235,7 +255,10 @@ void gemm_tile(const tile_arguments<T, W>& t) noexcept
             }
         }
         a += a_step;
-        b += b_step;
+        if constexpr (Order != tile_order::by_rows)
+        {
+            b += b_step;
+        }
     }
 
     if (t.finish && t.bias != nullptr)
@@ -304,9 +327,10 @@ tile_function<T, W> pick_direct(
     index_t rows, bool wide, std::integer_sequence<index_t, Rows...>) noexcept
 {
     using shape = gemm_shape<T, Arch>;
-    static constexpr tile_function<T, W> single[] = {&gemm_tile<T, Arch, W, Rows + 1, 2, false>...};
+    static constexpr tile_function<T, W> single[] = {
+        &gemm_tile<T, Arch, W, Rows + 1, 2, tile_order::strided>...};
     static constexpr tile_function<T, W> many[] = {
-        &gemm_tile<T, Arch, W, Rows + 1, 2 * shape::panels(Rows + 1), false>...};
+        &gemm_tile<T, Arch, W, Rows + 1, 2 * shape::panels(Rows + 1), tile_order::strided>...};
     return (wide ? many : single)[rows - 1];
 }
 
@@ -316,10 +340,21 @@ tile_function<T, W> pick_interleaved(
 {
     constexpr index_t least = gemm_shape<T, Arch>::rows / 2;
     static constexpr tile_function<T, W> whole[] = {
-        &gemm_tile<T, Arch, W, Rows + least, 2, true>...};
+        &gemm_tile<T, Arch, W, Rows + least, 2, tile_order::interleaved>...};
     static constexpr tile_function<T, W> halves[] = {
-        &gemm_tile<T, Arch, W, Rows + least, 1, true>...};
+        &gemm_tile<T, Arch, W, Rows + least, 1, tile_order::interleaved>...};
     return (half ? halves : whole)[rows - least];
+}
+
+template <class T, class Arch, index_t... Rows>
+tile_function<T, T> pick_by_rows(
+    index_t rows, bool half, std::integer_sequence<index_t, Rows...>) noexcept
+{
+    static constexpr tile_function<T, T> whole[] = {
+        &gemm_tile<T, Arch, T, Rows + 1, 2, tile_order::by_rows>...};
+    static constexpr tile_function<T, T> halves[] = {
+        &gemm_tile<T, Arch, T, Rows + 1, 1, tile_order::by_rows>...};
+    return (half ? halves : whole)[rows - 1];
 }
 
 /// The tile that reads A in place: 1 to `direct_rows` rows, one panel or (`wide`) `panels(rows)`.
@@ -328,6 +363,15 @@ tile_function<T, W> direct_tile(index_t rows, bool wide) noexcept
 {
     return pick_direct<T, Arch, W>(
         rows, wide, std::make_integer_sequence<index_t, gemm_shape<T, Arch>::direct_rows>{});
+}
+
+/// The tile whose rows are columns of a panel, and whose rows of B lie anywhere: 1 to rows rows, one
+/// panel of B or the first half of one.
+template <class T, class Arch>
+tile_function<T, T> by_rows_tile(index_t rows, bool half) noexcept
+{
+    return pick_by_rows<T, Arch>(
+        rows, half, std::make_integer_sequence<index_t, gemm_shape<T, Arch>::rows>{});
 }
 
 /// The tile that reads interleaved A: rows / 2 to rows rows, one panel or the first half of one.

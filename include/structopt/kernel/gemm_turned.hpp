@@ -154,7 +154,7 @@ void gemm_turned(index_t m, index_t n, index_t k, const T* a, index_t a_row, con
                                 if (whole)
                                 {
                                     gemm_tile<T, Arch, T, shape::turned_rows,
-                                        2 * shape::turned_panels, false>(t);
+                                        2 * shape::turned_panels, tile_order::strided>(t);
                                 }
                                 else
                                 {

@@ -85,24 +85,55 @@ void for_each_block(const kernel::window& w, const T* x, scratch space, const Bo
     }
 }
 
+/// Bytes of scratch of `convolve_by_products`.
+template <weight_storage S>
+std::size_t convolve_by_products_bytes(const S& s, const kernel::window& w) noexcept
+{
+    using traits = storage_traits<S>;
+    return detail::patch_bytes<typename traits::value_type>(w) +
+           scratch_size<std::byte>(static_cast<index_t>(kernel::detail::convolution_most_bytes(w,
+               [&](index_t positions)
+               {
+                   return traits::scratch_bytes(s, positions);
+               })));
+}
+
+/// y[images, rows, positions] = products of the format with the patches of x[images, channels,
+/// height, width].
+template <weight_storage S>
+void convolve_by_products(const S& s, index_t images, const kernel::window& w,
+    const typename storage_traits<S>::value_type* x,
+    const typename storage_traits<S>::value_type* bias, typename storage_traits<S>::value_type* y,
+    scratch space) noexcept
+{
+    using traits = storage_traits<S>;
+    using T = typename traits::value_type;
+    const index_t rows = traits::rows(s);
+    const index_t positions = w.columns();
+    for (index_t i = 0; i < images; ++i)
+    {
+        T* const to = y + i * rows * positions;
+        detail::for_each_block(w, x + i * w.channels * w.height * w.width, space,
+            [&](const kernel::window&, view<const T, 2> patches, index_t first, scratch rest)
+            {
+                traits::product(s, patches, bias,
+                    view<T, 2>(to + first, {patches.shape(0), rows}, {1, positions}), rest);
+            });
+    }
+}
+
 /// Bytes of scratch of `convolve`.
 template <weight_storage S>
 std::size_t convolve_bytes(const S& s, const kernel::window& w, index_t groups) noexcept
 {
-    using traits = storage_traits<S>;
     if constexpr (convolving_storage<S>)
     {
-        return scratch_size<std::byte>(static_cast<index_t>(traits::convolve_bytes(s, w, groups)));
+        return scratch_size<std::byte>(
+            static_cast<index_t>(storage_traits<S>::convolve_bytes(s, w, groups)));
     }
     else
     {
-        return detail::patch_bytes<typename traits::value_type>(w) +
-               scratch_size<std::byte>(
-                   static_cast<index_t>(kernel::detail::convolution_most_bytes(w,
-                       [&](index_t positions)
-                       {
-                           return traits::scratch_bytes(s, positions);
-                       })));
+        return detail::convolve_by_products_bytes(s, w);
     }
 }
 
@@ -113,27 +144,14 @@ void convolve(const S& s, index_t images, const kernel::window& w, index_t group
     const typename storage_traits<S>::value_type* bias, typename storage_traits<S>::value_type* y,
     scratch space) noexcept
 {
-    using traits = storage_traits<S>;
-    using T = typename traits::value_type;
     if constexpr (convolving_storage<S>)
     {
-        traits::convolve(s, images, w, groups, x, bias, y, space);
+        storage_traits<S>::convolve(s, images, w, groups, x, bias, y, space);
     }
     else
     {
         STRUCTOPT_ASSERT(groups == 1);
-        const index_t rows = traits::rows(s);
-        const index_t positions = w.columns();
-        for (index_t i = 0; i < images; ++i)
-        {
-            T* const to = y + i * rows * positions;
-            detail::for_each_block(w, x + i * w.channels * w.height * w.width, space,
-                [&](const kernel::window&, view<const T, 2> patches, index_t first, scratch rest)
-                {
-                    traits::product(s, patches, bias,
-                        view<T, 2>(to + first, {patches.shape(0), rows}, {1, positions}), rest);
-                });
-        }
+        detail::convolve_by_products(s, images, w, x, bias, y, space);
     }
 }
 

@@ -2,8 +2,8 @@
 /// Dense weights laid out in panels for the kernels of this machine.
 #pragma once
 
-#include <structopt/kernel/gemm.hpp>
-#include <structopt/nn/storage.hpp>
+#include <structopt/kernel/convolution_packed.hpp>
+#include <structopt/nn/convolve.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -175,6 +175,32 @@ struct storage_traits<packed_matrix<T, W>> : detail::rounding<!std::same_as<T, W
             {
                 y.data()[b * y.stride(0) + r * y.stride(1)] = rows[b * s.rows() + r];
             }
+        }
+    }
+
+    static constexpr bool takes_groups = std::same_as<T, W>;
+
+    static std::size_t convolve_bytes(const storage& s, const kernel::window& w,
+        index_t groups) noexcept requires std::same_as<T, W>
+    {
+        return groups > 1 || kernel::worth_turning<T>(w, s.rows())
+                   ? kernel::convolution_packed_bytes<T>(w, s.rows() / groups, groups)
+                   : detail::convolve_by_products_bytes(s, w);
+    }
+
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
+        const T* x, const T* bias, T* y, scratch space) noexcept requires std::same_as<T, W>
+    {
+        if (groups <= 1 && !kernel::worth_turning<T>(w, s.rows()))
+        {
+            detail::convolve_by_products(s, images, w, x, bias, y, space);
+            return;
+        }
+        const index_t image = groups * w.channels * w.height * w.width;
+        for (index_t i = 0; i < images; ++i)
+        {
+            kernel::convolution_packed<T>(w, s.rows() / groups, groups, x + i * image, s.panels(),
+                bias, y + i * s.rows() * w.columns(), space.data());
         }
     }
 

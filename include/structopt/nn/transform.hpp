@@ -52,12 +52,12 @@ auto transform_weights(const L& network, const Change& change)
     }
 }
 
-/// The network with dense matrices laid out for the kernels of this machine (`packed_matrix`).
+/// The network with dense weights, those of convolutions too, laid out for the kernels of this machine
+/// (`packed_matrix`).
 ///
 /// Packed once, multiplied many times: fastest for inference at every batch size, costs the padding
 /// of rows to the panel, does not train and is not saved (`unpack` gives the canonical weights
-/// back). Weights of convolutions stay as they are, because there the patches are the operand that
-/// is packed, and so do weights in other formats.
+/// back). Weights in other formats stay as they are.
 template <class L>
 auto pack(const L& network)
 {
@@ -69,6 +69,10 @@ auto pack(const L& network)
             if constexpr (std::same_as<storage, tensor<T, 2>>)
             {
                 return packed_matrix<T>(as_view(layer.weight));
+            }
+            else if constexpr (requires { storage_traits<storage>::matrix(layer.weight); })
+            {
+                return packed_matrix<T>(storage_traits<storage>::matrix(layer.weight));
             }
             else
             {
