@@ -1,4 +1,4 @@
-// libFuzzer target: any bytes as a csv file. How to run: docs/io.md, "Fuzzing".
+// libFuzzer target: any bytes as a csv file. Run by `./dev fuzz`.
 
 #include "support/io_consume.hpp"
 

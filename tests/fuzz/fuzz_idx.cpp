@@ -1,4 +1,4 @@
-// libFuzzer target: any bytes as a idx file. How to run: docs/io.md, "Fuzzing".
+// libFuzzer target: any bytes as a idx file. Run by `./dev fuzz`.
 
 #include "support/io_consume.hpp"
 

@@ -1,4 +1,4 @@
-// libFuzzer target: any bytes as a safetensors file. How to run: docs/io.md, "Fuzzing".
+// libFuzzer target: any bytes as a safetensors file. Run by `./dev fuzz`.
 
 #include "support/io_consume.hpp"
 

@@ -1,4 +1,4 @@
-// libFuzzer target: any bytes as the arrays of a sparse matrix. How to run: docs/io.md, "Fuzzing".
+// libFuzzer target: any bytes as the arrays of a sparse matrix. Run by `./dev fuzz`.
 
 #include "support/sparse_consume.hpp"
 

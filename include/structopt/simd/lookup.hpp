@@ -48,7 +48,8 @@ private:
 // ---------------------------------------------------------------------------------------------
 
 template <class T, class Arch>
-STRUCTOPT_ALWAYS_INLINE lookup<T, Arch>::lookup(const std::uint32_t* words) noexcept
+STRUCTOPT_ALWAYS_INLINE lookup<T, Arch>::lookup(
+    [[maybe_unused]] const std::uint32_t* words) noexcept
 {
     static_assert(lookup_length<T, Arch> > 0);
 #if defined(__AVX512F__)
@@ -76,7 +77,8 @@ STRUCTOPT_ALWAYS_INLINE lookup<T, Arch>::lookup(const std::uint32_t* words) noex
 
 template <class T, class Arch>
 template <int Number>
-STRUCTOPT_ALWAYS_INLINE batch<T, Arch> lookup<T, Arch>::from(const T* table) const noexcept
+STRUCTOPT_ALWAYS_INLINE batch<T, Arch> lookup<T, Arch>::from(
+    [[maybe_unused]] const T* table) const noexcept
 {
     static_assert(Number >= 0 && Number < 6);
 #if defined(__AVX512F__)

@@ -48,7 +48,8 @@ private:
 // ---------------------------------------------------------------------------------------------
 
 template <class T, class Arch, index_t M>
-STRUCTOPT_ALWAYS_INLINE picker<T, Arch, M>::picker(const std::uint32_t* words) noexcept
+STRUCTOPT_ALWAYS_INLINE picker<T, Arch, M>::picker(
+    [[maybe_unused]] const std::uint32_t* words) noexcept
 {
     static_assert(has_picker<T, Arch, M>);
 #if defined(__AVX512F__)
