@@ -21,6 +21,7 @@ install(FILES
     "${CMAKE_CURRENT_BINARY_DIR}/structopt-config.cmake"
     "${CMAKE_CURRENT_BINARY_DIR}/structopt-config-version.cmake"
     DESTINATION "${structopt_cmake_dir}")
+install(DIRECTORY "${CMAKE_CURRENT_LIST_DIR}/kernels" DESTINATION "${structopt_cmake_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 option(STRUCTOPT_INSTALL_PKGCONFIG "Install structopt.pc" ON)

@@ -28,6 +28,20 @@
     }                                                                                              \
     }
 
+/// Plain data that files of different compiler flags hand to each other: one type in all of them.
+/// All member functions are `STRUCTOPT_ALWAYS_INLINE`, so that no two files share their code.
+#define STRUCTOPT_BEGIN_SHARED_NAMESPACE                                                           \
+    namespace structopt                                                                            \
+    {                                                                                              \
+    inline namespace STRUCTOPT_VERSION_NAMESPACE                                                   \
+    {                                                                                              \
+    namespace shared                                                                               \
+    {
+#define STRUCTOPT_END_SHARED_NAMESPACE                                                             \
+    }                                                                                              \
+    }                                                                                              \
+    }
+
 // ---------------------------------------------------------------------------------------------
 // Errors and assertions
 // ---------------------------------------------------------------------------------------------

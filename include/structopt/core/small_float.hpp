@@ -13,7 +13,7 @@
 #include <limits>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_NAMESPACE
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A floating-point number of one sign bit, `ExponentBits` and `MantissaBits`.
 ///
@@ -34,37 +34,37 @@ public:
     /// without it; a NaN stays one and keeps the leading bits of its payload.
     template <class Wide>
         requires(std::same_as<Wide, float> || std::same_as<Wide, double>)
-    explicit constexpr small_float(Wide value) noexcept
+    STRUCTOPT_ALWAYS_INLINE explicit constexpr small_float(Wide value) noexcept
         : m_bits(narrow(value))
     {
     }
 
-    static constexpr small_float from_bits(bits_type bits) noexcept
+    STRUCTOPT_ALWAYS_INLINE static constexpr small_float from_bits(bits_type bits) noexcept
     {
         small_float x(0.0f);
         x.m_bits = bits;
         return x;
     }
 
-    constexpr bits_type bits() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr bits_type bits() const noexcept
     {
         return m_bits;
     }
 
     /// Exact.
-    explicit constexpr operator float() const noexcept
+    STRUCTOPT_ALWAYS_INLINE explicit constexpr operator float() const noexcept
     {
         return widen<float>(m_bits);
     }
 
     /// Exact.
-    explicit constexpr operator double() const noexcept
+    STRUCTOPT_ALWAYS_INLINE explicit constexpr operator double() const noexcept
     {
         return widen<double>(m_bits);
     }
 
     /// As numbers: 0.0 equals -0.0, NaN equals nothing.
-    friend constexpr bool operator==(small_float a, small_float b) noexcept
+    STRUCTOPT_ALWAYS_INLINE friend constexpr bool operator==(small_float a, small_float b) noexcept
     {
         constexpr std::uint32_t digits = (1u << (ExponentBits + MantissaBits)) - 1;
         constexpr std::uint32_t infinity = HasInfinity ? s_overflow : s_overflow - 1;
@@ -92,7 +92,7 @@ private:
     };
 
     template <class Wide>
-    static constexpr bits_type narrow(Wide value) noexcept
+    STRUCTOPT_ALWAYS_INLINE static constexpr bits_type narrow(Wide value) noexcept
     {
         using w = wide<Wide>;
         using bits = typename w::bits;
@@ -143,7 +143,7 @@ private:
     }
 
     template <class Wide>
-    static constexpr Wide widen(bits_type code) noexcept
+    STRUCTOPT_ALWAYS_INLINE static constexpr Wide widen(bits_type code) noexcept
     {
         using w = wide<Wide>;
         using bits = typename w::bits;
@@ -182,6 +182,12 @@ private:
 
     bits_type m_bits;
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+
+using shared::small_float;
 
 /// IEEE 754 binary16: largest finite 65504, smallest 2^-24.
 using half = small_float<5, 10, true>;

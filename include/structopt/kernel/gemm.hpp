@@ -477,3 +477,13 @@ void gemm_blocked(index_t m, index_t n, index_t k, matrix_operand<T> a, matrix_o
 } // namespace detail
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_GEMM(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

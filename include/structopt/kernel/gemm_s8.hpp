@@ -26,9 +26,7 @@
 #include <type_traits>
 #include <utility>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A matrix that is written: element (i, j) is at data[i * row_stride + j * col_stride].
 template <class T>
@@ -45,14 +43,16 @@ struct code_operand
 {
     constexpr code_operand() noexcept = default;
 
-    code_operand(const std::int8_t* from, index_t rows, index_t columns) noexcept
+    STRUCTOPT_ALWAYS_INLINE code_operand(
+        const std::int8_t* from, index_t rows, index_t columns) noexcept
         : data(from)
         , row_stride(rows)
         , col_stride(columns)
     {
     }
 
-    code_operand(const std::uint8_t* from, index_t rows, index_t columns) noexcept
+    STRUCTOPT_ALWAYS_INLINE code_operand(
+        const std::uint8_t* from, index_t rows, index_t columns) noexcept
         : data(reinterpret_cast<const std::int8_t*>(from))
         , row_stride(rows)
         , col_stride(columns)
@@ -69,14 +69,14 @@ struct code_operand
 /// A matrix of 8-bit codes that is written, int8 or uint8.
 struct code_result
 {
-    code_result(std::int8_t* to, index_t rows, index_t columns) noexcept
+    STRUCTOPT_ALWAYS_INLINE code_result(std::int8_t* to, index_t rows, index_t columns) noexcept
         : data(to)
         , row_stride(rows)
         , col_stride(columns)
     {
     }
 
-    code_result(std::uint8_t* to, index_t rows, index_t columns) noexcept
+    STRUCTOPT_ALWAYS_INLINE code_result(std::uint8_t* to, index_t rows, index_t columns) noexcept
         : data(reinterpret_cast<std::int8_t*>(to))
         , row_stride(rows)
         , col_stride(columns)
@@ -127,6 +127,19 @@ struct requantize
     integer_start start{};
 };
 
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::code_operand;
+using shared::code_result;
+using shared::dequantize;
+using shared::integer_start;
+using shared::matrix_result;
+using shared::requantize;
+
 /// Bytes of a packed W[n, k].
 template <class Arch = simd::default_arch>
 constexpr std::size_t packed_bytes_s8(index_t n, index_t k) noexcept;
@@ -176,6 +189,9 @@ namespace detail
 template <class Arch, simd::dot_kind Kind>
 struct gemm_s8_shape
 {
+    static_assert(!simd::is_dispatched<Arch>,
+        "a dot_kind of one's own needs an architecture of one's own: weights are packed for both");
+
     static constexpr index_t panel = 2 * simd::width<std::int32_t, Arch>;
     /// Most rows of a tile.
     static constexpr index_t rows = Kind == simd::dot_kind::scalar
@@ -906,3 +922,13 @@ void gemm_s8_dynamic(index_t m, index_t n, index_t k, const float* x, index_t x_
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_GEMM_S8(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

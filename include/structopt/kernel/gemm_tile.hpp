@@ -22,6 +22,9 @@ namespace kernel
 template <class T, class Arch>
 struct gemm_shape
 {
+    static_assert(
+        !simd::is_dispatched<Arch>, "a product of packed weights needs a row in registry.hpp");
+
     /// Columns of one panel of B: two registers.
     static constexpr index_t panel = 2 * simd::width<T, Arch>;
     /// Most rows of a tile: 2 x rows accumulators, two registers of B, one of A.

@@ -5,9 +5,7 @@
 #include <structopt/simd/tail.hpp>
 #include <structopt/simd/target.hpp>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// The geometry of a convolution over one image [channels, height, width].
 ///
@@ -31,24 +29,32 @@ struct window
     index_t out_w = 1;
 
     /// Rows of the matrix: one per channel and kernel position.
-    constexpr index_t rows() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t rows() const noexcept
     {
         return channels * kernel_h * kernel_w;
     }
 
     /// Columns of the matrix: one per output position.
-    constexpr index_t columns() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t columns() const noexcept
     {
         return out_h * out_w;
     }
 
     /// True where the matrix is the image itself and no copy is needed: 1x1, stride 1, no padding.
-    constexpr bool trivial() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr bool trivial() const noexcept
     {
         return kernel_h == 1 && kernel_w == 1 && stride_h == 1 && stride_w == 1 && pad_top == 0 &&
                pad_left == 0 && out_h == height && out_w == width;
     }
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::window;
 
 /// Writes the matrix [channels * kernel_h * kernel_w, out_h * out_w], contiguous, of one image.
 template <class T, class Arch = simd::default_arch>
@@ -230,3 +236,13 @@ void col2im(const window& w, const T* columns, T* image) noexcept
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_IM2COL(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

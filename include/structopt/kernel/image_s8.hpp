@@ -10,9 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// Where the codes of a framed image lie.
 ///
@@ -29,7 +27,7 @@ struct code_frame
     index_t phases_w = 1;
     window of{};
 
-    constexpr explicit code_frame(const window& g) noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr explicit code_frame(const window& g) noexcept
         : of(g)
     {
         if (g.trivial())
@@ -45,24 +43,24 @@ struct code_frame
     }
 
     /// Codes of one plane.
-    constexpr index_t plane() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t plane() const noexcept
     {
         return rows * pitch;
     }
 
     /// Codes of one channel.
-    constexpr index_t channel() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t channel() const noexcept
     {
         return plane() * phases_h * phases_w;
     }
 
     /// Positions up to and with the last output.
-    constexpr index_t positions() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t positions() const noexcept
     {
         return (of.out_h - 1) * pitch + of.out_w;
     }
 
-    constexpr index_t tap(index_t c, index_t i, index_t j) const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t tap(index_t c, index_t i, index_t j) const noexcept
     {
         const index_t y = i * of.dilation_h;
         const index_t x = j * of.dilation_w;
@@ -71,7 +69,7 @@ struct code_frame
     }
 
     /// Writes `tap` of every row of the matrix of patches, in order.
-    void list_taps(index_t* taps) const noexcept
+    STRUCTOPT_ALWAYS_INLINE void list_taps(index_t* taps) const noexcept
     {
         for (index_t c = 0; c < of.channels; ++c)
         {
@@ -86,25 +84,26 @@ struct code_frame
     }
 
     /// Bytes of the codes, with room for what is written or read in whole registers past the end.
-    constexpr index_t bytes() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t bytes() const noexcept
     {
         return of.channels * channel() + room() + row_bytes();
     }
 
-    constexpr index_t room() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t room() const noexcept
     {
         return 64 + pitch;
     }
 
     /// Bytes of one row of the frame, before its columns are dealt out and after; none if they are
     /// not.
-    constexpr index_t row_bytes() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t row_bytes() const noexcept
     {
         return of.stride_w == 1 ? 0 : 2 * (pitch * of.stride_w + 64);
     }
 
 private:
-    static constexpr index_t phases(index_t kernel, index_t dilation, index_t stride) noexcept
+    STRUCTOPT_ALWAYS_INLINE static constexpr index_t phases(
+        index_t kernel, index_t dilation, index_t stride) noexcept
     {
         index_t most = 0;
         for (index_t i = 0; i < kernel && i < stride; ++i)
@@ -115,6 +114,14 @@ private:
         return most + 1;
     }
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::code_frame;
 
 /// Writes the codes of an image, round(x * factor) + offset, into its frame; padding is `offset`.
 /// With a factor of 0 all codes are 0. `codes` has `f.bytes()`.
@@ -240,3 +247,13 @@ void quantize_image(const code_frame& f, const float* image, float factor, std::
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_IMAGE_S8(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

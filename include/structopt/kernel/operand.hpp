@@ -4,9 +4,7 @@
 
 #include <structopt/core/shape.hpp>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A matrix that is only read: element (i, j) is at data[i * row_stride + j * col_stride].
 ///
@@ -35,8 +33,18 @@ struct epilogue
     const T* bias = nullptr;
     const T* row_bias = nullptr;
     bool accumulate = false;
-    kernel::activation act = activation::none;
+    activation act = activation::none;
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::activation;
+using shared::epilogue;
+using shared::matrix_operand;
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE

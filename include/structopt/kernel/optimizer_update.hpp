@@ -233,3 +233,13 @@ void update(Rule rule, index_t n, T* const* arrays) noexcept
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_OPTIMIZER_RULES(STRUCTOPT_DISPATCHED_RULE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

@@ -18,9 +18,7 @@
 #include <limits>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A window that moves over a plane [height, width] and leaves [out_h, out_w].
 ///
@@ -41,6 +39,14 @@ struct pool_window
     index_t dilation_h = 1;
     index_t dilation_w = 1;
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::pool_window;
 
 /// What pooling does with the elements of a window.
 enum class pooling
@@ -296,3 +302,13 @@ void pool_plane(const pool_window& g, const T* x, T* y) noexcept
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_POOL(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

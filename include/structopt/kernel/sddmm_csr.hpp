@@ -150,3 +150,13 @@ void sddmm_csr(index_t batch, index_t rows, index_t columns, T* g, const Index* 
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SDDMM_CSR(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

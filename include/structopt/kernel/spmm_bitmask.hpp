@@ -31,9 +31,7 @@
 #include <cstdint>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A sparse matrix as bits and values; see the top of the file.
 template <class T>
@@ -45,11 +43,19 @@ struct bitmask_operand
     const std::uint32_t* offsets = nullptr;
     const T* values = nullptr;
 
-    constexpr index_t row_words() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t row_words() const noexcept
     {
         return (columns + 63) / 64;
     }
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::bitmask_operand;
 
 /// Bytes of scratch of `spmm_bitmask`.
 template <class T, class Arch = simd::default_arch>
@@ -313,3 +319,13 @@ void spmm_bitmask(index_t batch, const bitmask_operand<T>& w, matrix_operand<T> 
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SPMM_BITMASK(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

@@ -36,9 +36,7 @@
 #include <cstdint>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A sparse matrix in blocks; see the top of the file.
 template <class T, class Index>
@@ -50,6 +48,14 @@ struct bsr_operand
     const Index* indices = nullptr;
     const T* values = nullptr;
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::bsr_operand;
 
 /// Bytes of scratch of `spmm_bsr`.
 template <index_t R, index_t C, class T, class Arch = simd::default_arch>
@@ -478,3 +484,13 @@ void spmm_bsr(index_t batch, const bsr_operand<T, Index>& w, matrix_operand<T> x
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SPMM_BSR(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

@@ -4,9 +4,7 @@
 
 #include <structopt/kernel/operand.hpp>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A matrix that is written: element (i, j) is at data[i * row_stride + j * col_stride].
 template <class T>
@@ -24,6 +22,15 @@ struct spmm_finish
     const T* bias = nullptr;
     activation act = activation::none;
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::spmm_finish;
+using shared::spmm_result;
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE

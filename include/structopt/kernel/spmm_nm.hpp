@@ -34,9 +34,27 @@
 #include <type_traits>
 #include <utility>
 
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
+
+/// An N:M sparse matrix; see the top of the file.
+template <class T>
+struct nm_operand
+{
+    index_t rows = 0;
+    index_t columns = 0;
+    /// 16 words of each chunk of each slice.
+    const std::uint32_t* places = nullptr;
+    /// slots x 16 values of each chunk of each slice.
+    const T* values = nullptr;
+};
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
 STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
 {
+
+using shared::nm_operand;
 
 /// Sizes of the layout of N:M; 1, 2 or 4 of 4, up to 8 of 8 where N is a power of two.
 template <index_t N, index_t M>
@@ -76,18 +94,6 @@ struct nm_layout
     {
         return slices * first + slice * tile_chunks(all, first);
     }
-};
-
-/// An N:M sparse matrix; see the top of the file.
-template <class T>
-struct nm_operand
-{
-    index_t rows = 0;
-    index_t columns = 0;
-    /// 16 words of each chunk of each slice.
-    const std::uint32_t* places = nullptr;
-    /// slots x 16 values of each chunk of each slice.
-    const T* values = nullptr;
 };
 
 /// Batches below this are multiplied sample by sample.
@@ -569,3 +575,13 @@ void spmm_nm(index_t batch, const nm_operand<T>& w, matrix_operand<T> x, spmm_re
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SPMM_NM(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

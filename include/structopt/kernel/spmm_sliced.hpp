@@ -33,27 +33,10 @@
 #include <cstddef>
 #include <cstdint>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// Rows of one slice.
 inline constexpr index_t slice_rows = 16;
-
-/// Steps that are stored together.
-inline constexpr index_t sliced_group = 6;
-
-/// Most samples that share one pass over the matrix.
-inline constexpr index_t sliced_samples = 8;
-
-/// The place that stands for no column.
-inline constexpr std::uint32_t sliced_none = 31;
-
-/// The unit that suits an architecture, 16 or 8. A matrix packed with another one is multiplied by
-/// all architectures, but slowly by those whose registers are too short.
-template <class T, class Arch = simd::default_arch>
-inline constexpr index_t sliced_unit =
-    simd::lookup_length<T, Arch> > 0 ? simd::lookup_length<T, Arch> / 2 : 16;
 
 /// A sparse matrix cut into slices; see the top of the file.
 template <class T>
@@ -73,11 +56,34 @@ struct sliced_operand
     /// 6 x 16 values of each group.
     const T* values = nullptr;
 
-    constexpr index_t slices() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t slices() const noexcept
     {
         return (rows + slice_rows - 1) / slice_rows;
     }
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::slice_rows;
+using shared::sliced_operand;
+
+/// Steps that are stored together.
+inline constexpr index_t sliced_group = 6;
+
+/// Most samples that share one pass over the matrix.
+inline constexpr index_t sliced_samples = 8;
+
+/// The place that stands for no column.
+inline constexpr std::uint32_t sliced_none = 31;
+
+/// The unit that suits an architecture, 16 or 8. A matrix packed with another one is multiplied by
+/// all architectures, but slowly by those whose registers are too short.
+template <class T, class Arch = simd::default_arch>
+constexpr index_t sliced_unit() noexcept;
 
 /// Bytes of scratch of `spmm_sliced`: up to `sliced_samples` samples.
 template <class T>
@@ -92,6 +98,13 @@ void spmm_sliced(index_t batch, const sliced_operand<T>& w, matrix_operand<T> x,
     const spmm_finish<T>& finish, std::byte* scratch) noexcept;
 
 // ---------------------------------------------------------------------------------------------
+
+template <class T, class Arch>
+constexpr index_t sliced_unit() noexcept
+{
+    constexpr index_t length = simd::lookup_length<T, Arch>;
+    return length > 0 ? length / 2 : 16;
+}
 
 namespace detail
 {
@@ -350,3 +363,13 @@ void spmm_sliced(index_t batch, const sliced_operand<T>& w, matrix_operand<T> x,
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SPMM_SLICED(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

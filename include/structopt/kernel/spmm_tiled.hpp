@@ -35,15 +35,7 @@
 #include <cstring>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
-
-/// Rows of one group.
-inline constexpr index_t tiled_group = 4;
-
-/// Most columns of a tile: a column, or none, has to fit in a byte.
-inline constexpr index_t tiled_most_columns = 255;
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A sparse matrix cut into tiles; see the top of the file. Cell (block b, tile t) is number
 /// b * tiles() + t.
@@ -67,17 +59,31 @@ struct tiled_operand
     /// Four values of each step.
     const T* values = nullptr;
 
-    constexpr index_t blocks() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t blocks() const noexcept
     {
         return (rows + block_rows - 1) / block_rows;
     }
 
     /// At least one.
-    constexpr index_t tiles() const noexcept
+    STRUCTOPT_ALWAYS_INLINE constexpr index_t tiles() const noexcept
     {
         return columns > tile_columns ? (columns + tile_columns - 1) / tile_columns : 1;
     }
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::tiled_operand;
+
+/// Rows of one group.
+inline constexpr index_t tiled_group = 4;
+
+/// Most columns of a tile: a column, or none, has to fit in a byte.
+inline constexpr index_t tiled_most_columns = 255;
 
 /// Bytes of scratch of `spmm_tiled`: X^T and Y^T of a few registers of samples.
 template <class T, class Arch = simd::default_arch>
@@ -316,3 +322,13 @@ void spmm_tiled(index_t batch, const tiled_operand<T>& w, matrix_operand<T> x, s
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SPMM_TILED(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

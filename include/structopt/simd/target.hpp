@@ -29,8 +29,26 @@ struct usable<xsimd::avxvnni>
 
 } // namespace detail
 
-/// The best architecture that the compiler's flags allow. Used only as a default template argument.
-using default_arch = typename detail::usable<xsimd::default_arch>::type;
+/// The best architecture that the compiler's flags allow.
+using compiled_arch = typename detail::usable<xsimd::default_arch>::type;
+
+#ifdef STRUCTOPT_DISPATCH
+/// Stands for the instruction set that is chosen when the program starts (docs/dispatch.md). Kernels
+/// with a row in kernel/registry.hpp go through a table; everything else is `compiled_arch`.
+struct dispatched : compiled_arch
+{
+};
+
+/// The architecture of everything that names none. Used only as a default template argument.
+using default_arch = dispatched;
+#else
+using default_arch = compiled_arch;
+#endif
+
+/// Whether `Arch` stands for the instruction set that is chosen at run time.
+template <class Arch>
+inline constexpr bool is_dispatched =
+    !std::is_same_v<default_arch, compiled_arch> && std::is_same_v<Arch, default_arch>;
 
 /// Bytes of one register.
 template <class Arch>
@@ -54,3 +72,24 @@ const char* target_name() noexcept
 
 } // namespace simd
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+namespace xsimd
+{
+namespace types
+{
+
+XSIMD_DECLARE_SIMD_REGISTER_ALIAS(structopt::simd::dispatched, structopt::simd::compiled_arch);
+
+template <class T>
+struct get_bool_simd_register<T, structopt::simd::dispatched>
+{
+    using compiled = get_bool_simd_register_t<T, structopt::simd::compiled_arch>;
+    using type = std::conditional_t<
+        std::is_same_v<compiled, simd_register<T, structopt::simd::compiled_arch>>,
+        simd_register<T, structopt::simd::dispatched>, compiled>;
+};
+
+} // namespace types
+} // namespace xsimd
+#endif

@@ -32,9 +32,9 @@ public:
     sliced() = default;
 
     /// `unit` is 16 or 8, see `kernel::sliced_unit`; the default suits the machine that the program
-    /// is compiled for. O(non-zeros). Throws `argument_error` for other units.
+    /// is compiled for, or, dispatched, runs on. O(non-zeros). Throws `argument_error` for other units.
     template <class Index>
-    explicit sliced(const csr<T, Index>& from, index_t unit = kernel::sliced_unit<T>)
+    explicit sliced(const csr<T, Index>& from, index_t unit = kernel::sliced_unit<T>())
         : m_rows(from.rows())
         , m_columns(from.columns())
         , m_nonzeros(from.nonzeros())
@@ -49,7 +49,7 @@ public:
     }
 
     /// The non-zeros of a dense matrix of any strides.
-    explicit sliced(view<const T, 2> dense, index_t unit = kernel::sliced_unit<T>)
+    explicit sliced(view<const T, 2> dense, index_t unit = kernel::sliced_unit<T>())
         : sliced(csr<T>(dense), unit)
     {
     }
@@ -279,7 +279,7 @@ private:
     index_t m_rows = 0;
     index_t m_columns = 0;
     index_t m_nonzeros = 0;
-    index_t m_unit = kernel::sliced_unit<T>;
+    index_t m_unit = kernel::sliced_unit<T>();
     buffer<std::uint64_t> m_first_groups = {0};
     buffer<std::uint32_t> m_order;
     buffer<std::uint64_t> m_advances;
