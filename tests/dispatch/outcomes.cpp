@@ -332,15 +332,16 @@ void images()
 template <class Storage>
 void converted_convolution(const char* name, bool exact)
 {
+    using T = typename nn::storage_traits<Storage>::value_type;
     random_engine rng(8);
-    const auto x = random_tensor<float>(shape<4>{2, 4, 11, 13}, rng);
-    nn::conv2d<float> layer({.in = 4, .out = 16, .kernel = 3, .padding = 1}, rng);
+    const auto x = random_tensor<T>(shape<4>{2, 4, 11, 13}, rng);
+    nn::conv2d<T> layer({.in = 4, .out = 16, .kernel = 3, .padding = 1}, rng);
     for (index_t i = 0; i < size_of(layer.weight); ++i)
     {
-        layer.weight.data()[i] *= i % 4 < 2 ? 0.0f : 1.0f;
+        layer.weight.data()[i] *= i % 4 < 2 ? T(0) : T(1);
     }
-    const auto other = layer.with_weight(nn::storage_traits<Storage>::pack(
-        nn::storage_traits<tensor<float, 4>>::matrix(layer.weight)));
+    const auto other = layer.with_weight(
+        nn::storage_traits<Storage>::pack(nn::storage_traits<tensor<T, 4>>::matrix(layer.weight)));
     note(name, nn::forward(other, x), exact);
 }
 
@@ -458,6 +459,7 @@ std::vector<outcome> outcomes()
     converted_convolution<quantize::int8_matrix>("int8 convolution", true);
     converted_convolution<quantize::sparse_int8<std::uint8_t>>("int8 csr convolution", true);
     converted_convolution<nn::packed_matrix<float>>("packed convolution", false);
+    converted_convolution<nn::packed_matrix<double>>("packed convolution", false);
     converted_convolution<sparse::csr<float, std::uint16_t>>("csr convolution", false);
     optimizers<float>();
     optimizers<double>();

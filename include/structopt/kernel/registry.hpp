@@ -334,6 +334,21 @@
     STRUCTOPT_KERNELS_CONVOLUTION_OF(ROW, float, f32)                                              \
     STRUCTOPT_KERNELS_CONVOLUTION_OF(ROW, double, f64)
 
+#define STRUCTOPT_KERNELS_CONVOLUTION_PACKED_OF(ROW, T, t)                                         \
+    ROW(worth_turning_##t, bool, (worth_turning<T, simd::default_arch>),                           \
+        (const window& g, index_t out), (g, out))                                                  \
+    ROW(convolution_packed_bytes_##t, std::size_t,                                                 \
+        (convolution_packed_bytes<T, simd::default_arch>),                                         \
+        (const window& g, index_t out, index_t groups), (g, out, groups))                          \
+    ROW(convolution_packed_##t, void, (convolution_packed<T, simd::default_arch>),                 \
+        (const window& g, index_t out, index_t groups, const T* image, const T* packed,            \
+            const T* bias, T* y, std::byte* scratch),                                              \
+        (g, out, groups, image, packed, bias, y, scratch))
+
+#define STRUCTOPT_KERNELS_CONVOLUTION_PACKED(ROW, SIZE)                                            \
+    STRUCTOPT_KERNELS_CONVOLUTION_PACKED_OF(ROW, float, f32)                                       \
+    STRUCTOPT_KERNELS_CONVOLUTION_PACKED_OF(ROW, double, f64)
+
 #define STRUCTOPT_KERNELS_DEPTHWISE_OF(ROW, T, t)                                                  \
     ROW(depthwise_forward_##t, void, (depthwise_forward<T, simd::default_arch>),                   \
         (const window& g, const T* plane, const T* w, T bias, T* y), (g, plane, w, bias, y))       \
@@ -397,6 +412,7 @@
     STRUCTOPT_KERNELS_SPMM_BSR(ROW, SIZE)                                                          \
     STRUCTOPT_KERNELS_IM2COL(ROW, SIZE)                                                            \
     STRUCTOPT_KERNELS_CONVOLUTION(ROW, SIZE)                                                       \
+    STRUCTOPT_KERNELS_CONVOLUTION_PACKED(ROW, SIZE)                                                \
     STRUCTOPT_KERNELS_DEPTHWISE(ROW, SIZE)                                                         \
     STRUCTOPT_KERNELS_POOL(ROW, SIZE)
 
