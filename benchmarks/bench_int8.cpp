@@ -9,6 +9,13 @@
 //   xnnpack_qd8         float in and out, quantized inside the timed region
 //   xnnpack_qs8         int8 in, int8 out
 //
+// spmm_s8/<contender>/<extents>/<density>: weights with zeros, float in and out, quantized inside the
+// timed region but for oneDNN; the dense ones work on the same matrix. Vectors of 16 rows at a density
+// of 1/4, and 2:4:
+//
+//   structopt_vector16  columns of 16 outputs that are not all zero
+//   structopt_dynamic, onednn_s8s8_f32, xnnpack_qd8   dense
+//
 // conv_int8/<contender>/<images>x<in>x<size>x<size>/<out>x<kernel>x<kernel>[/g<groups>]: convolutions with
 // stride 1 and padding kernel / 2, float in and out:
 //
@@ -23,6 +30,7 @@
 #include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
+#include <structopt/quantize/packed_model.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -49,12 +57,45 @@ using namespace structopt;
 namespace
 {
 
+/// Which weights are there.
+enum class pattern
+{
+    dense,
+    vectors,
+    two_of_four
+};
+
 struct extents
 {
     index_t batch;
     index_t in;
     index_t out;
+    pattern zeros = pattern::dense;
+    double density = 1;
 };
+
+/// Makes zeros of the weights that a pattern does not have.
+void prune(const extents& e, buffer<float>& w, random_engine& rng)
+{
+    const index_t run = e.zeros == pattern::vectors ? 16 : 1;
+    for (index_t r = 0; r < e.out && e.zeros != pattern::dense; r += run)
+    {
+        index_t left = 2;
+        for (index_t c = 0; c < e.in; ++c)
+        {
+            left = c % 4 == 0 ? 2 : left;
+            const double chance = e.zeros == pattern::two_of_four
+                                      ? static_cast<double>(left) / static_cast<double>(4 - c % 4)
+                                      : e.density;
+            const bool kept = uniform<double>(rng) < chance;
+            left -= kept ? 1 : 0;
+            for (index_t i = r; !kept && i < r + run && i < e.out; ++i)
+            {
+                w[static_cast<std::size_t>(i * e.in + c)] = 0.0f;
+            }
+        }
+    }
+}
 
 /// One scale for static activations and for static results: four deviations reach 127.
 constexpr float static_scale = 4.0f / 127.0f;
@@ -71,7 +112,8 @@ struct layer
         , w_scale(static_cast<std::size_t>(e.out))
     {
         random_engine rng(1);
-        const float deviation = 1 / std::sqrt(static_cast<float>(e.in));
+        const float deviation =
+            1 / std::sqrt(static_cast<float>(e.in) * static_cast<float>(e.density));
         for (float& value : x)
         {
             value = normal<float>(rng);
@@ -80,6 +122,7 @@ struct layer
         {
             value = normal<float>(rng, 0, deviation);
         }
+        prune(e, w, rng);
         for (std::size_t i = 0; i < x.size(); ++i)
         {
             const float code = std::clamp(std::nearbyint(x[i] / static_scale), -127.0f, 127.0f);
@@ -224,6 +267,25 @@ void dynamic(benchmark::State& state, const extents& e)
         {
             kernel::gemm_s8_dynamic<>(e.batch, e.out, e.in, l.x.data(), e.in, l.panels.data(),
                 {y.data(), e.out, 1}, {.w_scale = l.w_scale.data()}, l.scratch.data());
+        },
+        element(y, e));
+}
+
+/// Any storage through the interface that layers use.
+template <class Format>
+void stored(benchmark::State& state, const extents& e)
+{
+    using traits = nn::storage_traits<Format>;
+    layer l(e);
+    buffer<float> y(static_cast<std::size_t>(l.outputs()));
+    const Format w = traits::pack({l.w.data(), shape<2>{e.out, e.in}});
+    buffer<std::byte> scratch(traits::scratch_bytes(w, e.batch) + 64);
+    time_layer(
+        state, l, 0.1, w.bytes(),
+        [&]
+        {
+            traits::product(w, {l.x.data(), shape<2>{e.batch, e.in}}, nullptr,
+                {y.data(), shape<2>{e.batch, e.out}}, nn::scratch(scratch.data(), scratch.size()));
         },
         element(y, e));
 }
@@ -519,14 +581,32 @@ void add(const filter& f, bool integers)
 
 void add(const char* contender, const extents& e, void (*run)(benchmark::State&, const extents&))
 {
-    const std::string name = std::string("gemm_int8/") + contender + "/" + std::to_string(e.batch) +
-                             "x" + std::to_string(e.in) + "x" + std::to_string(e.out);
+    const bool sparse = e.zeros != pattern::dense;
+    std::string name = std::string(sparse ? "spmm_s8/" : "gemm_int8/") + contender + "/" +
+                       std::to_string(e.batch) + "x" + std::to_string(e.in) + "x" +
+                       std::to_string(e.out);
+    if (sparse)
+    {
+        name += e.zeros == pattern::two_of_four ? "/2x4" : e.density == 0.25 ? "/0.25" : "/0.1";
+    }
     benchmark::RegisterBenchmark(name.c_str(),
         [run, e](benchmark::State& state)
         {
             run(state, e);
         })
         ->Unit(benchmark::kMicrosecond);
+}
+
+/// Dense products of floats on the same matrix.
+void add_dense(const extents& e)
+{
+    add("structopt_dynamic", e, dynamic);
+#ifdef STRUCTOPT_HAVE_ONEDNN
+    add("onednn_s8s8_f32", e, onednn<std::int8_t, float>);
+#endif
+#ifdef STRUCTOPT_HAVE_XNNPACK
+    add("xnnpack_qd8", e, xnnpack_qd8);
+#endif
 }
 
 } // namespace
@@ -551,6 +631,19 @@ int main(int argc, char** argv)
         add("xnnpack_qd8", e, xnnpack_qd8);
         add("xnnpack_qs8", e, xnnpack_qs8);
 #endif
+    }
+    for (const extents& size :
+        {extents{1, 1024, 1024}, extents{8, 1024, 1024}, extents{64, 1024, 1024},
+            extents{256, 1024, 1024}, extents{1, 4096, 4096}, extents{64, 4096, 4096}})
+    {
+        for (const double density : {0.25, 0.1})
+        {
+            extents e = size;
+            e.zeros = pattern::vectors;
+            e.density = density;
+            add("structopt_vector16", e, stored<quantize::int8_vectors<>>);
+            add_dense(e);
+        }
     }
     for (const filter& f : {filter{16, 1, 28, 8, 5}, filter{4, 3, 32, 32, 3},
              filter{1, 32, 32, 64, 3}, filter{1, 64, 28, 64, 1}, filter{1, 256, 8, 256, 3},

@@ -26,3 +26,4 @@
 #include <structopt/kernel/spmm_nm.hpp>
 #include <structopt/kernel/spmm_sliced.hpp>
 #include <structopt/kernel/spmm_tiled.hpp>
+#include <structopt/kernel/spmm_vectors_s8.hpp>

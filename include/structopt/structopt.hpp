@@ -12,6 +12,7 @@
 #include <structopt/prune.hpp>
 #include <structopt/quantize.hpp>
 #include <structopt/quantize/model.hpp>
+#include <structopt/quantize/packed_model.hpp>
 #include <structopt/schedule.hpp>
 #include <structopt/sparse.hpp>
 #include <structopt/sparse/model.hpp>

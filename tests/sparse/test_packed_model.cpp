@@ -9,13 +9,12 @@
 #include <doctest/doctest.h>
 
 #include "support/io_files.hpp"
+#include "support/memory_file.hpp"
 #include "support/random_tensor.hpp"
 
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <unordered_map>
-#include <vector>
 
 namespace test_packed_model
 {
@@ -32,39 +31,6 @@ static_assert(nn::packable_storage<sparse::sliced<double>>);
 static_assert(nn::packable_storage<sparse::packed_nm<float, 2, 4>>);
 static_assert(nn::packable_storage<sparse::bsr<float, 16, 1>>);
 static_assert(nn::is_exact<sparse::tiled<float>>::value);
-
-/// Keeps what is put, in bytes, and gives it back.
-struct memory
-{
-    index_t n = 0;
-    index_t k = 0;
-    std::unordered_map<std::string, std::vector<char>> parts;
-
-    template <class V>
-    void put(std::string_view part, std::span<const V> values)
-    {
-        const auto* const bytes = reinterpret_cast<const char*>(values.data());
-        parts[std::string(part)].assign(bytes, bytes + values.size_bytes());
-    }
-
-    template <class V>
-    buffer<V> get(std::string_view part)
-    {
-        const auto& bytes = parts.at(std::string(part));
-        const auto* const values = reinterpret_cast<const V*>(bytes.data());
-        return buffer<V>(values, values + bytes.size() / sizeof(V));
-    }
-
-    index_t rows() const
-    {
-        return n;
-    }
-
-    index_t columns() const
-    {
-        return k;
-    }
-};
 
 /// At most two of every four columns, in runs of 16 rows.
 template <class T>
@@ -113,7 +79,7 @@ void check_format(const char* name)
         traits::pack(view<const T, 2>(nothing.data(), shape<2>{37, 70}));
     io::load_state(other, path);
     CHECK(other.template layer<0>().weight == weight);
-    memory file{37, 70, {}};
+    support::memory_file file{37, 70};
     traits::save(weight, file);
     CHECK(traits::load(file) == weight);
     file.parts["values"].resize(4);

@@ -73,6 +73,64 @@ inline quantized_rows quantize_activations(view<const float, 2> x, scratch& spac
     return {codes, scales};
 }
 
+/// Bytes of scratch of `convolve_codes`, without that of its products.
+inline std::size_t convolve_codes_bytes(const kernel::window& w) noexcept
+{
+    return scratch_size<std::uint8_t>(kernel::code_frame(w).bytes()) +
+           scratch_size<index_t>(w.rows()) +
+           scratch_size<std::int8_t>(w.rows() * detail::patch_positions(w));
+}
+
+/// A convolution as products with codes: patches of blocks of output rows, taken from the image that
+/// was quantized once. `multiply(group, positions, patches [positions, w.rows()], dequantize, result,
+/// scratch)` gives the `out` outputs of a group.
+template <class Multiply>
+void convolve_codes(index_t images, const kernel::window& w, index_t groups, index_t out,
+    const float* x, const float* w_scale, const float* bias, float* y, scratch space,
+    const Multiply& multiply) noexcept
+{
+    const kernel::code_frame f(w);
+    const index_t depth = w.rows();
+    const index_t pixels = w.channels * w.height * w.width;
+    const index_t most = detail::patch_positions(w);
+    auto* const codes = space.take<std::uint8_t>(f.bytes());
+    auto* const taps = space.take<index_t>(depth);
+    auto* const patches = space.take<std::int8_t>(depth * most);
+    f.list_taps(taps);
+    for (index_t i = 0; i < images; ++i)
+    {
+        float scale;
+        const float* const image = x + i * groups * pixels;
+        const float factor =
+            kernel::detail::code_scale<simd::default_arch>(groups * pixels, image, scale);
+        for (index_t g = 0; g < groups; ++g)
+        {
+            kernel::quantize_image<>(f, image + g * pixels, factor, 0, codes);
+            const kernel::dequantize e{.x_scale = &scale,
+                .w_scale = w_scale + g * out,
+                .bias = bias == nullptr ? nullptr : bias + g * out,
+                .one_x_scale = true};
+            float* const to = y + (i * groups + g) * out * w.columns();
+            for (index_t first = 0; first < w.columns(); first += most)
+            {
+                const index_t n = w.columns() - first < most ? w.columns() - first : most;
+                for (index_t p = 0; p < n; ++p)
+                {
+                    const index_t row = (first + p) / f.of.out_w;
+                    const std::uint8_t* const from =
+                        codes + row * f.pitch + (first + p) % f.of.out_w;
+                    for (index_t k = 0; k < depth; ++k)
+                    {
+                        patches[p * depth + k] = static_cast<std::int8_t>(from[taps[k]]);
+                    }
+                }
+                multiply(g, n, patches, e, kernel::matrix_result<float>{to + first, 1, w.columns()},
+                    space.data());
+            }
+        }
+    }
+}
+
 } // namespace detail
 
 /// Dense int8 weights, multiplied in integers by activations that are quantized on the way, one
@@ -247,58 +305,22 @@ struct storage_traits<quantize::sparse_int8<Index>>
 
     static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
     {
-        const index_t positions = detail::patch_positions(w);
-        return scratch_size<std::uint8_t>(kernel::code_frame(w).bytes()) +
-               scratch_size<index_t>(w.rows()) + scratch_size<std::int8_t>(w.rows() * positions) +
-               kernel::spmm_csr_s8_scratch_bytes<>(positions, w.rows());
+        return detail::convolve_codes_bytes(w) +
+               kernel::spmm_csr_s8_scratch_bytes<>(detail::patch_positions(w), w.rows());
     }
 
-    /// Codes of the patches of blocks of output rows, taken from the image that was quantized once.
     static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
         const float* x, const float* bias, float* y, scratch space) noexcept
     {
-        const kernel::code_frame f(w);
-        const index_t depth = w.rows();
-        const index_t pixels = w.channels * w.height * w.width;
         const index_t out = rows(s) / groups;
-        const index_t most = detail::patch_positions(w);
-        auto* const codes = space.take<std::uint8_t>(f.bytes());
-        auto* const taps = space.take<index_t>(depth);
-        auto* const patches = space.take<std::int8_t>(depth * most);
-        f.list_taps(taps);
-        for (index_t i = 0; i < images; ++i)
-        {
-            float scale;
-            const float* const image = x + i * groups * pixels;
-            const float factor =
-                kernel::detail::code_scale<simd::default_arch>(groups * pixels, image, scale);
-            for (index_t g = 0; g < groups; ++g)
+        detail::convolve_codes(images, w, groups, out, x, s.scales().data(), bias, y, space,
+            [&](index_t g, index_t n, const std::int8_t* patches, const kernel::dequantize& e,
+                kernel::matrix_result<float> to, std::byte* bytes)
             {
-                kernel::quantize_image<>(f, image + g * pixels, factor, 0, codes);
-                const kernel::dequantize e{.x_scale = &scale,
-                    .w_scale = s.scales().data() + g * out,
-                    .bias = bias == nullptr ? nullptr : bias + g * out,
-                    .one_x_scale = true};
-                float* const to = y + (i * groups + g) * out * w.columns();
-                for (index_t first = 0; first < w.columns(); first += most)
-                {
-                    const index_t n = w.columns() - first < most ? w.columns() - first : most;
-                    for (index_t p = 0; p < n; ++p)
-                    {
-                        const index_t row = (first + p) / f.of.out_w;
-                        const std::uint8_t* const from =
-                            codes + row * f.pitch + (first + p) % f.of.out_w;
-                        for (index_t k = 0; k < depth; ++k)
-                        {
-                            patches[p * depth + k] = static_cast<std::int8_t>(from[taps[k]]);
-                        }
-                    }
-                    kernel::spmm_csr_s8(n, out, depth, s.codes().values().data(),
-                        s.codes().indices().data(), s.codes().offsets().data() + g * out, patches,
-                        depth, e, {to + first, 1, w.columns()}, space.data());
-                }
-            }
-        }
+                kernel::spmm_csr_s8(n, out, w.rows(), s.codes().values().data(),
+                    s.codes().indices().data(), s.codes().offsets().data() + g * out, patches,
+                    w.rows(), e, to, bytes);
+            });
     }
 
     template <class Sink>
