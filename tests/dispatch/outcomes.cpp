@@ -5,6 +5,7 @@
 #include <structopt/nn.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/quantize/model.hpp>
+#include <structopt/quantize/packed_model.hpp>
 #include <structopt/sparse.hpp>
 #include <structopt/sparse/model.hpp>
 #include <structopt/sparse/packed_model.hpp>
@@ -280,6 +281,9 @@ void integers()
     product_with<quantize::sparse_int8<std::uint8_t>>("int8 csr");
     product_with<quantize::sparse_int8<std::uint16_t>>("int8 csr");
     product_with<quantize::sparse_int8<std::uint32_t>>("int8 csr");
+    product_with<quantize::int8_vectors<std::uint8_t>>("int8 vectors");
+    product_with<quantize::int8_vectors<std::uint16_t>>("int8 vectors");
+    product_with<quantize::int8_vectors<std::uint32_t>>("int8 vectors");
 }
 
 template <class Layer, class T>

@@ -224,6 +224,21 @@
     STRUCTOPT_KERNELS_SPMM_CSR_S8_OF(ROW, std::uint16_t, u16)                                      \
     STRUCTOPT_KERNELS_SPMM_CSR_S8_OF(ROW, std::uint32_t, u32)
 
+#define STRUCTOPT_KERNELS_SPMM_VECTORS_S8_OF(ROW, I, i)                                            \
+    ROW(spmm_vectors_s8_##i, void,                                                                 \
+        (spmm_vectors_s8<simd::default_arch, simd::best_dot<simd::default_arch>, I>),              \
+        (index_t batch, const vectors_s8_operand<I>& w, const std::int8_t* x, index_t x_row,       \
+            const dequantize& e, matrix_result<float> y, std::byte* scratch),                      \
+        (batch, w, x, x_row, e, y, scratch))
+
+#define STRUCTOPT_KERNELS_SPMM_VECTORS_S8(ROW, SIZE)                                               \
+    SIZE(spmm_vectors_s8_scratch_bytes, (spmm_vectors_s8_scratch_bytes<simd::default_arch>),       \
+        (spmm_vectors_s8_scratch_bytes<simd::compiled_arch>), (index_t batch, index_t columns),    \
+        (batch, columns))                                                                          \
+    STRUCTOPT_KERNELS_SPMM_VECTORS_S8_OF(ROW, std::uint8_t, u8)                                    \
+    STRUCTOPT_KERNELS_SPMM_VECTORS_S8_OF(ROW, std::uint16_t, u16)                                  \
+    STRUCTOPT_KERNELS_SPMM_VECTORS_S8_OF(ROW, std::uint32_t, u32)
+
 // Other sparse formats.
 #define STRUCTOPT_KERNELS_SPMM_TILED_OF(ROW, T, t)                                                 \
     ROW(spmm_tiled_scratch_bytes_##t, std::size_t,                                                 \
@@ -405,6 +420,7 @@
     STRUCTOPT_KERNELS_CSR_TRANSPOSED(ROW, SIZE)                                                    \
     STRUCTOPT_KERNELS_SDDMM_CSR(ROW, SIZE)                                                         \
     STRUCTOPT_KERNELS_SPMM_CSR_S8(ROW, SIZE)                                                       \
+    STRUCTOPT_KERNELS_SPMM_VECTORS_S8(ROW, SIZE)                                                   \
     STRUCTOPT_KERNELS_SPMM_TILED(ROW, SIZE)                                                        \
     STRUCTOPT_KERNELS_SPMM_SLICED(ROW, SIZE)                                                       \
     STRUCTOPT_KERNELS_SPMM_BITMASK(ROW, SIZE)                                                      \
@@ -438,6 +454,8 @@ template <class T>
 struct nm_operand;
 template <class T, class Index>
 struct bsr_operand;
+template <class Index>
+struct vectors_s8_operand;
 struct code_operand;
 struct code_result;
 struct integer_start;

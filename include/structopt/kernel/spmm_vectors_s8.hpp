@@ -31,12 +31,7 @@
 #include <cstring>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_NAMESPACE
-namespace kernel
-{
-
-/// Rows of one vector.
-inline constexpr index_t vector_s8_rows = 16;
+STRUCTOPT_BEGIN_SHARED_NAMESPACE
 
 /// A sparse int8 matrix in vectors; see the top of the file.
 template <class Index>
@@ -49,6 +44,17 @@ struct vectors_s8_operand
     const std::int8_t* values = nullptr;
     const std::int32_t* corrections = nullptr;
 };
+
+STRUCTOPT_END_SHARED_NAMESPACE
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+using shared::vectors_s8_operand;
+
+/// Rows of one vector.
+inline constexpr index_t vector_s8_rows = 16;
 
 /// Bytes of scratch of `spmm_vectors_s8`.
 template <class Arch = simd::default_arch>
@@ -701,3 +707,13 @@ void spmm_vectors_s8(index_t batch, const vectors_s8_operand<Index>& w, const st
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_SPMM_VECTORS_S8(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif
