@@ -6,8 +6,8 @@
 # docs/dispatch.md.
 #
 # What it adds to the target: the objects of the instruction sets, shared by all targets of a build
-# that are compiled alike; a list of them; the definition STRUCTOPT_DISPATCH (of a library, for all that
-# link to it).
+# that are compiled alike; a list of them; structopt::structopt and the definition STRUCTOPT_DISPATCH (of
+# a library, for all that link to it). STRUCTOPT_KERNEL_OPTIONS, if set, replaces -O3.
 include_guard(GLOBAL)
 
 set(STRUCTOPT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "Sources of structopt's kernels")
@@ -69,11 +69,12 @@ function(structopt_target_kernels target)
 
     get_target_property(type ${target} TYPE)
     if(type STREQUAL "EXECUTABLE")
-        target_compile_definitions(${target} PRIVATE STRUCTOPT_DISPATCH=1)
+        set(scope PRIVATE)
     else()
-        target_compile_definitions(${target} PUBLIC STRUCTOPT_DISPATCH=1)
+        set(scope PUBLIC)
     endif()
-    target_link_libraries(${target} PRIVATE structopt::structopt)
+    target_compile_definitions(${target} ${scope} STRUCTOPT_DISPATCH=1)
+    target_link_libraries(${target} ${scope} structopt::structopt)
 endfunction()
 
 # The objects of one instruction set, made once per build.
