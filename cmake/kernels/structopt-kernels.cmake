@@ -7,7 +7,7 @@
 #
 # What it adds to the target: the objects of the instruction sets, shared by all targets of a build
 # that are compiled alike; a list of them; structopt::structopt and the definition STRUCTOPT_DISPATCH (of
-# a library, for all that link to it). STRUCTOPT_KERNEL_OPTIONS, if set, replaces -O3.
+# a library, for all that link to it). STRUCTOPT_KERNEL_OPTIONS, if set, replaces -O2.
 include_guard(GLOBAL)
 
 set(STRUCTOPT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "Sources of structopt's kernels")
@@ -89,7 +89,7 @@ function(structopt_kernels_object_ arch)
     # Last of all flags. Optimized in every build type: unoptimized objects share functions of the
     # standard library, of which the linker may keep the copy with the wider instructions.
     if(NOT STRUCTOPT_KERNEL_OPTIONS)
-        set(STRUCTOPT_KERNEL_OPTIONS -O3)
+        set(STRUCTOPT_KERNEL_OPTIONS -O2)
     endif()
     target_compile_options(${object} PRIVATE
         ${STRUCTOPT_FLAGS_${arch}} ${STRUCTOPT_KERNEL_OPTIONS})

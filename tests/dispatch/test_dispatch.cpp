@@ -54,6 +54,7 @@ TEST_CASE("every instruction set computes what a program for the lowest one comp
         MESSAGE("kernels of " << std::string(name));
         const simd::use_target use(name);
         CHECK(simd::active_target() == name);
+        CHECK(simd::target_name<>() == name);
         compare(dispatched::outcomes(), expected);
     }
     CHECK(simd::active_target() == targets.back());

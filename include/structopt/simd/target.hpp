@@ -4,6 +4,10 @@
 
 #include <structopt/simd/compat.hpp>
 
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/simd/active_target.hpp>
+#endif
+
 STRUCTOPT_BEGIN_NAMESPACE
 namespace simd
 {
@@ -63,10 +67,16 @@ inline constexpr index_t register_count =
 template <class Arch>
 inline constexpr bool has_masks = register_bytes<Arch> == 64;
 
-/// Name of the architecture, as xsimd spells it.
+/// Name of the architecture, as xsimd spells it; of what is chosen at run time, as `known_targets` does.
 template <class Arch = default_arch>
 const char* target_name() noexcept
 {
+#ifdef STRUCTOPT_DISPATCH
+    if constexpr (is_dispatched<Arch>)
+    {
+        return detail::target().name;
+    }
+#endif
     return Arch::name();
 }
 
