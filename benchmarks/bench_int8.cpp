@@ -14,6 +14,7 @@
 // of 1/4, and 2:4:
 //
 //   structopt_vector16  columns of 16 outputs that are not all zero
+//   structopt_nm2x4     two of every four columns
 //   structopt_dynamic, onednn_s8s8_f32, xnnpack_qd8   dense
 //
 // conv_int8/<contender>/<images>x<in>x<size>x<size>/<out>x<kernel>x<kernel>[/g<groups>]: convolutions with
@@ -644,6 +645,11 @@ int main(int argc, char** argv)
             add("structopt_vector16", e, stored<quantize::int8_vectors<>>);
             add_dense(e);
         }
+        extents e = size;
+        e.zeros = pattern::two_of_four;
+        e.density = 0.5;
+        add("structopt_nm2x4", e, stored<quantize::int8_nm>);
+        add_dense(e);
     }
     for (const filter& f : {filter{16, 1, 28, 8, 5}, filter{4, 3, 32, 32, 3},
              filter{1, 32, 32, 64, 3}, filter{1, 64, 28, 64, 1}, filter{1, 256, 8, 256, 3},

@@ -24,6 +24,7 @@
 #include <structopt/kernel/spmm_csr.hpp>
 #include <structopt/kernel/spmm_csr_s8.hpp>
 #include <structopt/kernel/spmm_nm.hpp>
+#include <structopt/kernel/spmm_nm_s8.hpp>
 #include <structopt/kernel/spmm_sliced.hpp>
 #include <structopt/kernel/spmm_tiled.hpp>
 #include <structopt/kernel/spmm_vectors_s8.hpp>

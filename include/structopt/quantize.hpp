@@ -3,5 +3,6 @@
 #pragma once
 
 #include <structopt/quantize/int8_matrix.hpp>
+#include <structopt/quantize/int8_nm.hpp>
 #include <structopt/quantize/int8_vectors.hpp>
 #include <structopt/quantize/symmetric_int8.hpp>

@@ -284,6 +284,7 @@ void integers()
     product_with<quantize::int8_vectors<std::uint8_t>>("int8 vectors");
     product_with<quantize::int8_vectors<std::uint16_t>>("int8 vectors");
     product_with<quantize::int8_vectors<std::uint32_t>>("int8 vectors");
+    product_with<quantize::int8_nm>("int8 2:4");
 }
 
 template <class Layer, class T>

@@ -23,6 +23,7 @@ namespace test_packed_model
 {
 
 using namespace structopt;
+using quantize::int8_nm;
 using quantize::int8_vectors;
 using support::check_parts;
 using support::message_of;
@@ -32,6 +33,8 @@ namespace
 {
 
 static_assert(nn::packable_storage<int8_vectors<>>);
+static_assert(nn::packable_storage<int8_nm>);
+static_assert(!nn::is_exact<int8_nm>::value);
 static_assert(!nn::trainable_storage<int8_vectors<>>);
 static_assert(!nn::is_exact<int8_vectors<std::uint8_t>>::value);
 
@@ -148,6 +151,7 @@ TEST_SUITE("smoke")
     TEST_CASE("layers over structured int8 compute what dense int8 does, and come back from files")
     {
         check_format<int8_vectors<>>("vectors16_int8");
+        check_format<int8_nm>("nm2x4_int8");
     }
 }
 
@@ -163,6 +167,7 @@ TEST_CASE("structured int8 with other indices")
 TEST_CASE("convolutions with structured int8")
 {
     check_convolution<int8_vectors<>>();
+    check_convolution<int8_nm>();
 }
 
 TEST_CASE("vectors in files that lie")
@@ -239,6 +244,80 @@ TEST_CASE("vectors in files that lie")
                             f.k = n == 36 ? 2 : n;
                         }),
             {"bsr"});
+    }
+}
+
+TEST_CASE("2:4 in files that lie")
+{
+    random_engine rng(3);
+    auto w = random_tensor<float>(shape<2>{20, 10}, rng);
+    thin_out(w.data(), 200, 10);
+    const int8_nm weight{as_view(w)};
+    using traits = nn::storage_traits<int8_nm>;
+    CHECK(traits::fits(as_view(w)));
+    const auto full = structopt::full<float>(shape<2>{20, 10}, 1.0f);
+    CHECK_FALSE(traits::fits(as_view(full)));
+    CHECK(message_of<argument_error>(
+              [&]
+              {
+                  traits::pack(as_view(full));
+              }) != "");
+    using file = support::memory_file;
+    const auto with = [&](const auto& change)
+    {
+        return complaint(weight, change);
+    };
+    CHECK(with([](file&) {}) == "");
+    check_parts(with(
+                    [](file& f)
+                    {
+                        f.set<std::uint8_t>("positions", 0, 0);
+                    }),
+        {"nm positions, row 0"});
+    check_parts(with(
+                    [](file& f)
+                    {
+                        f.parts["positions"].pop_back();
+                    }),
+        {"nm", "positions"});
+    check_parts(with(
+                    [](file& f)
+                    {
+                        f.parts["codes"].pop_back();
+                    }),
+        {"nm", "values"});
+    check_parts(with(
+                    [](file& f)
+                    {
+                        f.set<std::int8_t>("codes", 5, -128);
+                    }),
+        {"int8 codes, position 5", "-128"});
+    check_parts(with(
+                    [](file& f)
+                    {
+                        f.set<float>("scales", 1, -1.0f);
+                    }),
+        {"int8 scale, row 1"});
+    check_parts(with(
+                    [](file& f)
+                    {
+                        f.parts["scales"].resize(8);
+                    }),
+        {"int8 scales", "20"});
+    for (const index_t n : {index_t{0}, index_t{36}, index_t{1} << 40, index_t{1} << 62})
+    {
+        check_parts(with(
+                        [&](file& f)
+                        {
+                            f.n = n;
+                        }),
+            {"nm"});
+        check_parts(with(
+                        [&](file& f)
+                        {
+                            f.k = n;
+                        }),
+            {"nm"});
     }
 }
 

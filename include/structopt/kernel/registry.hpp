@@ -239,6 +239,15 @@
     STRUCTOPT_KERNELS_SPMM_VECTORS_S8_OF(ROW, std::uint16_t, u16)                                  \
     STRUCTOPT_KERNELS_SPMM_VECTORS_S8_OF(ROW, std::uint32_t, u32)
 
+#define STRUCTOPT_KERNELS_SPMM_NM_S8(ROW, SIZE)                                                    \
+    ROW(spmm_nm_s8_scratch_bytes, std::size_t,                                                     \
+        (spmm_nm_s8_scratch_bytes<simd::default_arch, simd::best_dot<simd::default_arch>>),        \
+        (index_t batch, index_t columns), (batch, columns))                                        \
+    ROW(spmm_nm_s8, void, (spmm_nm_s8<simd::default_arch, simd::best_dot<simd::default_arch>>),    \
+        (index_t batch, const nm_s8_operand& w, const std::int8_t* x, index_t x_row,               \
+            const dequantize& e, matrix_result<float> y, std::byte* scratch),                      \
+        (batch, w, x, x_row, e, y, scratch))
+
 // Other sparse formats.
 #define STRUCTOPT_KERNELS_SPMM_TILED_OF(ROW, T, t)                                                 \
     ROW(spmm_tiled_scratch_bytes_##t, std::size_t,                                                 \
@@ -421,6 +430,7 @@
     STRUCTOPT_KERNELS_SDDMM_CSR(ROW, SIZE)                                                         \
     STRUCTOPT_KERNELS_SPMM_CSR_S8(ROW, SIZE)                                                       \
     STRUCTOPT_KERNELS_SPMM_VECTORS_S8(ROW, SIZE)                                                   \
+    STRUCTOPT_KERNELS_SPMM_NM_S8(ROW, SIZE)                                                        \
     STRUCTOPT_KERNELS_SPMM_TILED(ROW, SIZE)                                                        \
     STRUCTOPT_KERNELS_SPMM_SLICED(ROW, SIZE)                                                       \
     STRUCTOPT_KERNELS_SPMM_BITMASK(ROW, SIZE)                                                      \
@@ -456,6 +466,7 @@ template <class T, class Index>
 struct bsr_operand;
 template <class Index>
 struct vectors_s8_operand;
+struct nm_s8_operand;
 struct code_operand;
 struct code_result;
 struct integer_start;

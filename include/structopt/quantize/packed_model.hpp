@@ -1,10 +1,11 @@
 /// @file
 /// int8 matrices with structured zeros as weights of deployed layers:
-/// `dense<quantize::int8_vectors<>>`.
+/// `dense<quantize::int8_vectors<>>`, `dense<quantize::int8_nm>`.
 ///
 /// Files hold the matrix and not its packing: it is packed again when it is read.
 #pragma once
 
+#include <structopt/quantize/int8_nm.hpp>
 #include <structopt/quantize/int8_vectors.hpp>
 #include <structopt/quantize/model.hpp>
 
@@ -142,6 +143,75 @@ struct storage_traits<quantize::int8_vectors<Index>>
         const auto scales = source.template get<float>("scales");
         const typename storage::vectors codes(source.rows(), source.columns(), std::move(offsets),
             std::move(indices), std::move(values));
+        return storage(codes, storage_traits::copied({scales.data(), scales.size()}));
+    }
+};
+
+/// 2:4 in int8; activations as with `int8_matrix`, and the same bits as its product. Convolutions have
+/// one group.
+template <>
+struct storage_traits<quantize::int8_nm> : detail::int8_traits<quantize::int8_nm>
+{
+    static constexpr std::string_view name() noexcept
+    {
+        return "nm2x4_int8";
+    }
+
+    /// Whether w has at most two non-zeros in every four columns.
+    static bool fits(view<const float, 2> w) noexcept
+    {
+        return storage::fits(w);
+    }
+
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return detail::quantized_rows_bytes(batch, s.columns()) +
+               kernel::spmm_nm_s8_scratch_bytes<>(batch, s.columns());
+    }
+
+    static void product(const storage& s, view<const float, 2> x, const float* bias,
+        view<float, 2> y, scratch space) noexcept
+    {
+        const auto q = detail::quantize_activations(x, space);
+        kernel::spmm_nm_s8<>(x.shape(0), s.operand(), q.codes, s.columns(),
+            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias},
+            {y.data(), y.stride(0), y.stride(1)}, space.data());
+    }
+
+    static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
+    {
+        return detail::convolve_codes_bytes(w) +
+               kernel::spmm_nm_s8_scratch_bytes<>(detail::patch_positions(w), w.rows());
+    }
+
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t,
+        const float* x, const float* bias, float* y, scratch space) noexcept
+    {
+        detail::convolve_codes(images, w, 1, s.rows(), x, s.scales().data(), bias, y, space,
+            [&](index_t, index_t n, const std::int8_t* patches, const kernel::dequantize& e,
+                kernel::matrix_result<float> to, std::byte* bytes)
+            {
+                kernel::spmm_nm_s8<>(n, s.operand(), patches, w.rows(), e, to, bytes);
+            });
+    }
+
+    template <class Sink>
+    static void save(const storage& s, Sink& sink)
+    {
+        const auto plain = s.to_slots();
+        sink.put("positions", std::span<const std::uint8_t>(plain.positions()));
+        sink.put("codes", std::span<const std::int8_t>(plain.values()));
+        sink.put("scales", std::span<const float>(s.scales().data(), s.scales().size()));
+    }
+
+    template <class Source>
+    static storage load(Source& source)
+    {
+        auto positions = source.template get<std::uint8_t>("positions");
+        auto values = source.template get<std::int8_t>("codes");
+        const auto scales = source.template get<float>("scales");
+        const storage::slots codes(
+            source.rows(), source.columns(), std::move(positions), std::move(values));
         return storage(codes, storage_traits::copied({scales.data(), scales.size()}));
     }
 };

@@ -7,6 +7,8 @@
 ///
 /// Turned, a lane holds four activations of one position (int8 codes, `offset` added), and the four
 /// weights of one output are the same in every lane: `load`, `spread` and `add_turned`.
+///
+/// Where every lane has activations of its own (int8 codes, `offset` added): `add_lanes`.
 #pragma once
 
 #include <structopt/simd/target.hpp>
@@ -156,6 +158,25 @@ struct dot<Arch, dot_kind::scalar>
     {
         return add(sum, x, w);
     }
+    static accumulator add_lanes(
+        const accumulator& sum, const weights& w, const accumulator& x) noexcept
+    {
+        constexpr index_t lanes = width<std::int32_t, Arch>;
+        alignas(64) std::int32_t value[static_cast<std::size_t>(lanes)];
+        alignas(64) std::int32_t bytes[static_cast<std::size_t>(lanes)];
+        sum.store_aligned(value);
+        x.store_aligned(bytes);
+        for (index_t i = 0; i < lanes; ++i)
+        {
+            std::int8_t codes[4];
+            std::memcpy(codes, bytes + i, 4);
+            for (index_t j = 0; j < 4; ++j)
+            {
+                value[i] += w.from[4 * i + j] * codes[j];
+            }
+        }
+        return accumulator::load_aligned(value);
+    }
 };
 
 #if defined(__SSE2__) || defined(_M_X64)
@@ -227,6 +248,11 @@ struct dot<Arch, dot_kind::pairs>
         const accumulator& sum, const weights& x, const activations& w) noexcept
     {
         return add(sum, x, w);
+    }
+    static STRUCTOPT_ALWAYS_INLINE accumulator add_lanes(
+        const accumulator& sum, const weights& w, const accumulator& x) noexcept
+    {
+        return add(sum, w, widen<activations>(x));
     }
 
 private:
@@ -340,6 +366,11 @@ struct dot<Arch, dot_kind::vnni>
     {
         return add(sum, w, x);
     }
+    static STRUCTOPT_ALWAYS_INLINE accumulator add_lanes(
+        const accumulator& sum, const weights& w, const accumulator& x) noexcept
+    {
+        return add(sum, w, x);
+    }
 };
 
 #endif
@@ -384,6 +415,11 @@ struct dot<Arch, dot_kind::neon>
         const accumulator& sum, const weights& x, const activations& w) noexcept
     {
         return add(sum, x, w);
+    }
+    static STRUCTOPT_ALWAYS_INLINE accumulator add_lanes(
+        const accumulator& sum, const weights& w, const accumulator& x) noexcept
+    {
+        return add(sum, w, vreinterpretq_s8_s32(x));
     }
 };
 
