@@ -180,7 +180,7 @@ void nm_s8_tile(const nm_s8_tile_arguments& t, std::int32_t* sums) noexcept
         if constexpr (Samples <= 4)
         {
             simd::prefetch(ahead + 64);
-            simd::prefetch(places + 1024);
+            simd::prefetch(places + 4096);
         }
         ahead += ahead_step;
         const integer at[2] = {
@@ -315,7 +315,7 @@ void spmm_nm_s8(index_t batch, const nm_s8_operand& w, const std::int8_t* x, ind
                     {
                         t.x = prepared + shape::bytes(at, w.columns);
                         t.ahead = tiles > 1 ? t.codes + slice_bytes + i * t.ahead_step * groups
-                                            : t.codes + 4096;
+                                            : t.codes + 16384;
                         detail::pick_nm_s8<Arch, Kind>(high(i),
                             std::make_integer_sequence<index_t, shape::samples>{})(t, sums);
                         detail::finish_s8<Arch, 2>(finish, high(i), sums);
