@@ -1,4 +1,4 @@
-// expect: forward
+// expect: no_forward_in<doubled>
 // A layer needs output_shape and forward; this one has only the first.
 #include <structopt/nn.hpp>
 

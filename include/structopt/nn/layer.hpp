@@ -173,6 +173,7 @@ struct layer_traits
 
     template <class T, std::size_t N, std::size_t M>
     static void forward(const L& layer, view<const T, N> x, view<T, M> y, scratch space) noexcept
+        requires(pointwise<L> || requires { layer.forward(x, y, space); })
     {
         if constexpr (pointwise<L>)
         {
@@ -415,6 +416,41 @@ void forward(const L& layer, view<const T, N> x, view<T, M> y, scratch space) no
 namespace detail
 {
 
+/// The rank of a layer's output.
+template <class L, std::size_t N>
+inline constexpr std::size_t rank_after = std::tuple_size_v<decltype(layer_traits<L>::output_shape(
+    std::declval<const L&>(), std::declval<const shape<N>&>()))>;
+
+/// The first layer in `L` that has no `forward` for a batch of rank N, or `void`. A container says so
+/// itself, by its member `without_forward<T, N>`.
+template <class L, class T, std::size_t N>
+constexpr auto find_without_forward() noexcept
+{
+    if constexpr (requires { typename L::template without_forward<T, N>; })
+    {
+        return std::type_identity<typename L::template without_forward<T, N>>{};
+    }
+    else
+    {
+        constexpr bool there =
+            requires(const L& layer, view<const T, N> x, view<T, rank_after<L, N>> y, scratch space)
+        {
+            layer_traits<L>::forward(layer, x, y, space);
+        };
+        return std::type_identity<std::conditional_t<there, void, L>>{};
+    }
+}
+
+/// Never defined: its name is the message.
+template <class L>
+struct no_forward_in;
+
+/// `void`, or what is wrong with inference by `L`.
+template <class L, class T, std::size_t N>
+using inference_error = std::conditional_t<
+    std::is_void_v<typename decltype(detail::find_without_forward<L, T, N>())::type>, void,
+    no_forward_in<typename decltype(detail::find_without_forward<L, T, N>())::type>>;
+
 template <class T, std::size_t N, class L>
 auto infer(const L& layer, view<const T, N> x)
 {
@@ -445,14 +481,28 @@ auto forward(const L& network, const X& x)
     using T = std::remove_cvref_t<decltype(*x.data())>;
     constexpr std::size_t n = std::tuple_size_v<decltype(shape_of(x))>;
     static_assert(tensor_like<const X, const T, n>, "the input must be row-major, of static rank");
-    return detail::infer<T, n>(network, view<const T, n>(x));
+    if constexpr (std::is_void_v<detail::inference_error<L, T, n>>)
+    {
+        return detail::infer<T, n>(network, view<const T, n>(x));
+    }
+    else
+    {
+        return detail::inference_error<L, T, n>{};
+    }
 }
 
 template <class L, class T, std::size_t N>
 auto forward(const L& network, view<T, N> x)
 {
-    return detail::infer<std::remove_const_t<T>, N>(
-        network, view<const std::remove_const_t<T>, N>(x));
+    using element = std::remove_const_t<T>;
+    if constexpr (std::is_void_v<detail::inference_error<L, element, N>>)
+    {
+        return detail::infer<element, N>(network, view<const element, N>(x));
+    }
+    else
+    {
+        return detail::inference_error<L, element, N>{};
+    }
 }
 
 } // namespace nn

@@ -111,6 +111,21 @@ constexpr auto rank_verdict() noexcept
 template <class... Layers>
 using checked_chain = typename decltype(rank_verdict<Layers...>())::type;
 
+/// The first of the layers that has no `forward`, or `void`.
+template <class T, std::size_t N, class First, class... Rest>
+constexpr auto first_without_forward() noexcept
+{
+    using found = decltype(detail::find_without_forward<First, T, N>());
+    if constexpr (sizeof...(Rest) == 0 || !std::is_void_v<typename found::type>)
+    {
+        return found{};
+    }
+    else
+    {
+        return detail::first_without_forward<T, rank_after<First, N>, Rest...>();
+    }
+}
+
 /// The element type of the first layer that has one; `void` if none has.
 template <class... Layers>
 struct first_value_type
@@ -236,6 +251,11 @@ public:
         return std::get<I>(layers);
     }
 
+    template <class T, std::size_t N>
+        requires(size > 0)
+    using without_forward =
+        typename decltype(detail::first_without_forward<T, N, Layers...>())::type;
+
     template <std::size_t N>
     auto output_shape(const shape<N>& in) const
     {
@@ -272,7 +292,17 @@ public:
     template <class X>
     auto operator()(const X& x) const
     {
-        return nn::forward(*this, x);
+        // Here as well as in nn::forward: the message is one instantiation shorter.
+        using T = std::remove_cvref_t<decltype(*x.data())>;
+        constexpr std::size_t n = std::tuple_size_v<decltype(shape_of(x))>;
+        if constexpr (std::is_void_v<detail::inference_error<sequential, T, n>>)
+        {
+            return nn::forward(*this, x);
+        }
+        else
+        {
+            return detail::inference_error<sequential, T, n>{};
+        }
     }
 
     template <class T, std::size_t N>
