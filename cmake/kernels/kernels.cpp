@@ -1,8 +1,10 @@
 // The kernels of one instruction set: compiled by structopt_target_kernels with its flags and
 // STRUCTOPT_KERNEL_TARGET, its name.
-#include <structopt/kernel/make_table.hpp>
+#include <structopt/kernel.hpp>
+#include <structopt/kernel/registry.hpp>
 #include <structopt/simd/active_target.hpp>
 
+#include <cstring>
 #include <string_view>
 
 #ifdef STRUCTOPT_DISPATCH
@@ -35,6 +37,46 @@ static_assert(flags_are_those_of(STRUCTOPT_TEXT(STRUCTOPT_KERNEL_TARGET)),
     "other flags reach the kernels: keep -m options out of CMAKE_CXX_FLAGS");
 
 } // namespace
+
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+
+namespace detail
+{
+
+template <class Rule, class T, bool Zero>
+void update_by_bytes(const void* rule_bytes, index_t n, T* const* arrays) noexcept
+{
+    Rule rule;
+    std::memcpy(&rule, rule_bytes, sizeof rule);
+    update<simd::default_arch, Zero>(rule, n, arrays);
+}
+
+} // namespace detail
+
+#define STRUCTOPT_TABLE_KERNEL(name, result, kernel, parameters, names)                            \
+    table.name = &STRUCTOPT_KERNEL_NAME kernel;
+#define STRUCTOPT_TABLE_SIZE(name, kernel, plain, parameters, names)                               \
+    table.name = &STRUCTOPT_KERNEL_NAME kernel;
+#define STRUCTOPT_TABLE_RULE(name, rule_type, T, Zero)                                             \
+    table.name = &detail::update_by_bytes<STRUCTOPT_KERNEL_NAME rule_type, T, Zero>;
+
+/// All rows of the registry.
+constexpr shared::kernel_table make_table() noexcept
+{
+    shared::kernel_table table{};
+    STRUCTOPT_KERNELS(STRUCTOPT_TABLE_KERNEL, STRUCTOPT_TABLE_SIZE)
+    STRUCTOPT_OPTIMIZER_RULES(STRUCTOPT_TABLE_RULE)
+    return table;
+}
+
+#undef STRUCTOPT_TABLE_KERNEL
+#undef STRUCTOPT_TABLE_SIZE
+#undef STRUCTOPT_TABLE_RULE
+
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
 
 STRUCTOPT_BEGIN_SHARED_NAMESPACE
 

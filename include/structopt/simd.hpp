@@ -2,8 +2,10 @@
 /// Vector operations of the kernels: the only headers that name xsimd.
 #pragma once
 
+#include <structopt/simd/active_target.hpp>
 #include <structopt/simd/broadcast.hpp>
 #include <structopt/simd/compat.hpp>
+#include <structopt/simd/cpu.hpp>
 #include <structopt/simd/deal.hpp>
 #include <structopt/simd/dot.hpp>
 #include <structopt/simd/exact.hpp>

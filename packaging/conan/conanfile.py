@@ -44,7 +44,7 @@ class StructoptConan(ConanFile):
     def source(self):
         checkout = self.conf.get("user.structopt:checkout", check_type=str)
         if checkout:
-            for part in ("LICENSE", "include/*"):
+            for part in ("LICENSE", "include/*", "cmake/kernels/*"):
                 copy(self, part, checkout, self.source_folder)
         else:
             get(self, **self.conan_data["sources"][self.version], strip_root=True)
@@ -52,10 +52,14 @@ class StructoptConan(ConanFile):
     def package(self):
         copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
         copy(self, "include/*", self.source_folder, self.package_folder)
+        copy(self, "cmake/kernels/*", self.source_folder, self.package_folder)
 
     def package_info(self):
         self.cpp_info.set_property("cmake_file_name", "structopt")
         self.cpp_info.set_property("cmake_target_name", "structopt::structopt")
+        # structopt_target_kernels(): run-time dispatch, see docs/dispatch.md.
+        self.cpp_info.set_property(
+            "cmake_build_modules", [os.path.join("cmake", "kernels", "structopt-kernels.cmake")])
         self.cpp_info.set_property("pkg_config_name", "structopt")
         self.cpp_info.bindirs = []
         self.cpp_info.libdirs = []
