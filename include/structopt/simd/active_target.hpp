@@ -149,9 +149,9 @@ inline std::vector<std::string_view> available_targets()
 
 /// Kernels run on another instruction set as long as this lives: for tests and measurements.
 ///
-/// For the whole program: no kernel may run while it begins or ends. Packed weights (`nn::packed`,
-/// `quantize::packed_int8`, `sparse::sliced`) made under one target are read under the same one only:
-/// pack after it begins, drop before it ends. `argument_error` for a name that is not among
+/// For the whole program: no kernel may run while it begins or ends. Packed weights
+/// (`nn::packed_matrix`, `quantize::int8_matrix`) belong to the target that packed them: pack after it
+/// begins, drop before it ends. `argument_error` for a name that is not among
 /// `available_targets`.
 class use_target
 {
