@@ -1,5 +1,6 @@
 /// @file
-/// Networks: layers, containers, losses, weight storage, training passes.
+/// Networks: layers, containers, losses, weight storage, training passes. `<structopt/nn/plan.hpp>`
+/// chooses formats of weights; it brings all sparse formats along and is included by itself.
 #pragma once
 
 #include <structopt/nn/activation.hpp>

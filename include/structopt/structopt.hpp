@@ -6,8 +6,10 @@
 #include <structopt/core.hpp>
 #include <structopt/io.hpp>
 #include <structopt/io/checkpoint.hpp>
+#include <structopt/io/plan_table.hpp>
 #include <structopt/io/state.hpp>
 #include <structopt/nn.hpp>
+#include <structopt/nn/plan.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>
 #include <structopt/quantize.hpp>

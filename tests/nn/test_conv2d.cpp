@@ -2,6 +2,7 @@
 
 #include <structopt/nn/cache.hpp>
 #include <structopt/nn/conv2d.hpp>
+#include <structopt/nn/packed.hpp>
 #include <structopt/nn/sequential.hpp>
 
 #include "reference/convolution.hpp"
@@ -346,8 +347,10 @@ TEST_SUITE("conv2d")
         const auto grouped =
             random_layer<float>({.in = 4, .out = 4, .kernel = 3, .groups = 2}, rng);
         const auto matrix = structopt::zeros<float>(shape<2>{4, 18});
-        CHECK_THROWS_WITH_AS((conv2d<tensor<float, 2>>(grouped.options(), matrix)),
-            "conv2d groups: expected 1 for weights stored as dense, got 2", argument_error);
+        using packed = packed_matrix<float, bfloat16>;
+        CHECK_THROWS_WITH_AS(
+            (conv2d<packed>(grouped.options(), packed(structopt::as_view(matrix)))),
+            "conv2d groups: expected 1 for weights stored as bfloat16, got 2", argument_error);
     }
 
     TEST_CASE("channels are selected on either side")

@@ -576,17 +576,15 @@ void load_state(Network& network, const safetensors_file& file, const load_optio
     };
     nn::detail::visit_all(loaded, nullptr, load);
     loader.finish();
-    if (options.resize)
+    // Also where no extents may change: a weight's format may, and must suit its layer.
+    std::vector<std::vector<index_t>> before;
+    const auto note = [&](const nn::parameter_name&, const auto& parameter, nn::role)
     {
-        std::vector<std::vector<index_t>> before;
-        const auto note = [&](const nn::parameter_name&, const auto& parameter, nn::role)
-        {
-            before.push_back(detail::extents_of(parameter));
-        };
-        nn::detail::visit_all(std::as_const(network), nullptr, note);
-        std::size_t at = 0;
-        detail::refresh_layers(loaded, before, at, file.name(), nullptr);
-    }
+        before.push_back(detail::extents_of(parameter));
+    };
+    nn::detail::visit_all(std::as_const(network), nullptr, note);
+    std::size_t at = 0;
+    detail::refresh_layers(loaded, before, at, file.name(), nullptr);
     network = std::move(loaded);
 }
 

@@ -159,6 +159,16 @@ struct storage_traits<any_weight<T, Formats...>>
     /// Whether every format takes them.
     static constexpr bool takes_groups = (nn::takes_groups<Formats>::value && ...);
 
+    /// Whether the format that is there takes them.
+    static bool groups_allowed(const storage& s) noexcept
+    {
+        return ask(s,
+            []<class S>(const S&)
+            {
+                return nn::takes_groups<S>::value;
+            });
+    }
+
     static std::size_t convolve_bytes(
         const storage& s, const kernel::window& w, index_t groups) noexcept
     {

@@ -91,10 +91,10 @@ public:
         }
         else
         {
-            if (options.groups != 1 && !takes_groups<storage>::value)
+            if (options.groups != 1 && !detail::groups_allowed(weight))
             {
                 structopt::detail::raise<argument_error>("conv2d groups",
-                    "1 for weights stored as " + std::string(storage_traits<storage>::name()),
+                    "1 for weights stored as " + detail::format_name(weight),
                     std::to_string(options.groups));
             }
             check_shape("conv2d weight", shape<2>{options.out, depth_of(options)},
@@ -130,6 +130,8 @@ public:
             fits = fits && extents[2] == m_options.kernel.height &&
                    extents[3] == m_options.kernel.width;
         }
+        // A format chosen by data may have changed with the file.
+        fits = fits && (groups == 1 || detail::groups_allowed(weight));
         if (!fits || (bias.size() != 0 && size_of(bias) != rows))
         {
             structopt::detail::raise<format_error>("conv2d",
@@ -180,18 +182,8 @@ public:
                     space.data() + static_cast<std::size_t>(first / p.grain) * bytes, bytes);
                 const value_type* const from = x.data() + first * p.image;
                 value_type* const to = y.data() + first * p.result;
-                if constexpr (is_dense)
-                {
-                    for (index_t b = 0; b < last - first; ++b)
-                    {
-                        forward_image(p, from + b * p.image, to + b * p.result, slot);
-                    }
-                }
-                else
-                {
-                    detail::convolve(
-                        weight, last - first, p.window, p.groups, from, bias_data(), to, slot);
-                }
+                detail::convolve(
+                    weight, last - first, p.window, p.groups, from, bias_data(), to, slot);
             });
     }
 
@@ -470,17 +462,7 @@ private:
     /// Scratch of one chunk in `forward`.
     std::size_t forward_bytes(const plan& p) const noexcept
     {
-        if constexpr (is_dense)
-        {
-            return p.depthwise()
-                       ? 0
-                       : nn::scratch_size<std::byte>(static_cast<index_t>(
-                             kernel::convolution_forward_bytes<value_type>(p.window, p.out)));
-        }
-        else
-        {
-            return detail::convolve_bytes(weight, p.window, p.groups);
-        }
+        return detail::convolve_bytes(weight, p.window, p.groups);
     }
 
     /// Scratch of one chunk in `backward`.
@@ -504,32 +486,6 @@ private:
                                return storage_traits<storage>::training_scratch_bytes(
                                    weight, positions);
                            })));
-        }
-    }
-
-    void forward_image(
-        const plan& p, const value_type* x, value_type* y, scratch space) const noexcept
-    {
-        const index_t pixels = p.window.height * p.window.width;
-        const index_t positions = p.window.columns();
-        if (p.depthwise())
-        {
-            for (index_t o = 0; o < outputs(); ++o)
-            {
-                kernel::depthwise_forward(p.window, x + o / p.out * pixels,
-                    weight.data() + o * p.window.rows(),
-                    bias.size() == 0 ? value_type(0) : bias.data()[o], y + o * positions);
-            }
-        }
-        else
-        {
-            for (index_t g = 0; g < p.groups; ++g)
-            {
-                kernel::convolution_forward(p.window, p.out, x + g * p.window.channels * pixels,
-                    weight.data() + g * p.out * p.window.rows(),
-                    bias.size() == 0 ? nullptr : bias.data() + g * p.out, y + g * p.out * positions,
-                    space.data());
-            }
         }
     }
 

@@ -15,6 +15,8 @@
 #include <structopt/kernel/convolution.hpp>
 #include <structopt/nn/storage.hpp>
 
+#include <string>
+
 STRUCTOPT_BEGIN_NAMESPACE
 namespace nn
 {
@@ -51,6 +53,35 @@ struct takes_groups<S> : std::bool_constant<storage_traits<S>::takes_groups>
 
 namespace detail
 {
+
+/// Whether a convolution with this very weight may have groups: formats chosen by data answer one by
+/// one.
+template <weight_storage S>
+bool groups_allowed(const S& s) noexcept
+{
+    if constexpr (requires { storage_traits<S>::groups_allowed(s); })
+    {
+        return storage_traits<S>::groups_allowed(s);
+    }
+    else
+    {
+        return takes_groups<S>::value;
+    }
+}
+
+/// The name of the format that is there.
+template <weight_storage S>
+std::string format_name(const S& s)
+{
+    if constexpr (requires { s.format(); })
+    {
+        return std::string(s.format());
+    }
+    else
+    {
+        return std::string(storage_traits<S>::name());
+    }
+}
 
 /// Positions of one block of patches.
 inline index_t patch_positions(const kernel::window& w) noexcept

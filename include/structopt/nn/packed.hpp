@@ -204,9 +204,9 @@ struct storage_traits<packed_matrix<T, W>> : detail::rounding<!std::same_as<T, W
         }
     }
 
-    /// bfloat16 is a format of files too; panels of T are not: save `nn::unpack` of them.
+    /// Files hold the matrix, row by row, and not its panels.
     template <class Sink>
-    static void save(const storage& s, Sink& sink) requires(!std::same_as<T, W>)
+    static void save(const storage& s, Sink& sink)
     {
         const tensor<T, 2> w = s.to_dense();
         buffer<W> values(w.size());
@@ -218,7 +218,7 @@ struct storage_traits<packed_matrix<T, W>> : detail::rounding<!std::same_as<T, W
     }
 
     template <class Source>
-    static storage load(Source& source) requires(!std::same_as<T, W>)
+    static storage load(Source& source)
     {
         const auto values = source.template get<W>("values");
         const shape<2> extents{source.rows(), source.columns()};

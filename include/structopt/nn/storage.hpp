@@ -37,6 +37,8 @@
 #pragma once
 
 #include <structopt/core/tensor.hpp>
+#include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
 #include <structopt/nn/scratch.hpp>
 
@@ -213,6 +215,43 @@ struct storage_traits<tensor<T, N>>
         multiply(x, transposed(matrix(s)), y, bias, space);
     }
 
+    static constexpr bool takes_groups = true;
+
+    static std::size_t convolve_bytes(
+        const storage& s, const kernel::window& w, index_t groups) noexcept
+    {
+        return depthwise(w, groups) ? 0
+                                    : kernel::convolution_forward_bytes<T>(
+                                          w, rows(s) / std::max<index_t>(groups, 1));
+    }
+
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t groups,
+        const T* x, const T* bias, T* y, scratch space) noexcept
+    {
+        const index_t pixels = w.height * w.width;
+        const index_t out = rows(s) / groups;
+        for (index_t i = 0; i < images; ++i)
+        {
+            const T* const from = x + i * groups * w.channels * pixels;
+            T* const to = y + i * rows(s) * w.columns();
+            if (depthwise(w, groups))
+            {
+                for (index_t o = 0; o < rows(s); ++o)
+                {
+                    kernel::depthwise_forward(w, from + o / out * pixels, s.data() + o * w.rows(),
+                        bias == nullptr ? T(0) : bias[o], to + o * w.columns());
+                }
+                continue;
+            }
+            for (index_t g = 0; g < groups; ++g)
+            {
+                kernel::convolution_forward(w, out, from + g * w.channels * pixels,
+                    s.data() + g * out * w.rows(), bias == nullptr ? nullptr : bias + g * out,
+                    to + g * out * w.columns(), space.data());
+            }
+        }
+    }
+
     static void product_transposed(
         const storage& s, view<const T, 2> dy, view<T, 2> dx, scratch space) noexcept
     {
@@ -248,6 +287,11 @@ struct storage_traits<tensor<T, N>>
     }
 
 private:
+    static constexpr bool depthwise(const kernel::window& w, index_t groups) noexcept
+    {
+        return groups > 1 && w.channels == 1;
+    }
+
     static constexpr view<const T, 2> transposed(view<const T, 2> a) noexcept
     {
         return {a.data(), shape<2>{a.shape(1), a.shape(0)}, shape<2>{a.stride(1), a.stride(0)}};

@@ -80,6 +80,12 @@ public:
         return static_cast<std::size_t>(m_rows * m_columns);
     }
 
+    /// Values in memory, padding included.
+    index_t slots() const noexcept
+    {
+        return static_cast<index_t>(m_values.size());
+    }
+
     /// Bytes of all arrays.
     std::size_t bytes() const noexcept
     {
