@@ -156,7 +156,7 @@ nn::plan_table slow_table(std::size_t bytes = sizeof(float))
         auto& part = table.of(kind);
         part.dense.assign(part.dense.size(), 1);
         part.ratios.assign(part.ratios.size(), 2000);
-        part.slots.assign(part.slots.size(), 1000);
+        part.slots.assign(part.slots.size(), 20000);
     }
     return table;
 }
@@ -447,6 +447,26 @@ TEST_CASE("times between the points of the grid are interpolated")
         pattern.nonzeros = pattern.rows * pattern.columns / 2;
         CHECK(table.ratio(pattern, weight_format::tiled, {kind, 16}) ==
               doctest::Approx(0.5 * std::sqrt(2.0)).epsilon(0.02));
+        // Between two batches the larger, and a tenth; a narrow matrix as its short side.
+        each_ratio(table, kind, weight_format::csr16,
+            [&](std::uint16_t& number, std::size_t s, std::size_t b, std::size_t)
+            {
+                number = static_cast<std::uint16_t>(1000 - 100 * s + 10 * b);
+            });
+        const auto careful = [&](index_t rows, index_t columns, index_t batch)
+        {
+            pattern.rows = rows;
+            pattern.columns = columns;
+            return table.ratio(pattern, weight_format::csr16, {kind, batch});
+        };
+        const index_t r = grid.rows[1];
+        const index_t c = grid.columns[1];
+        CHECK(careful(r, c, grid.batches[0]) == doctest::Approx(0.9));
+        CHECK(careful(r, c, grid.batches[2] + 1) == doctest::Approx(1.1 * 0.93));
+        CHECK(careful(grid.rows[0], 1 << 20, grid.batches[0]) == doctest::Approx(1.0));
+        CHECK(careful(1 << 20, grid.columns[0], grid.batches[0]) > 0.9);
+        pattern.rows = 64;
+        pattern.columns = static_cast<index_t>(middle) / 64;
         // Next to an unknown point nothing is known.
         table.of(kind).ratios[nn::plan_table::ratio_place(kind, weight_format::tiled, 1, 0, 3)] = 0;
         CHECK(table.ratio(pattern, weight_format::tiled, {kind, grid.batches[0]}) == 0);
@@ -456,6 +476,8 @@ TEST_CASE("times between the points of the grid are interpolated")
 TEST_CASE("awkward patterns count as denser")
 {
     nn::plan_table table = slow_table();
+    auto& slots = table.of(layer_kind::dense).slots;
+    slots.assign(slots.size(), 2000);
     each_ratio(table, layer_kind::dense, weight_format::sliced,
         [](std::uint16_t& ratio, std::size_t, std::size_t, std::size_t d)
         {
@@ -478,7 +500,8 @@ TEST_CASE("awkward patterns count as denser")
     CHECK(bad.weight.format() == "packed");
     // The same of tiles, by numbers.
     auto pattern = nn::pattern_of(seen(random));
-    const auto plain = table_for(weight_format::tiled, 100);
+    auto plain = table_for(weight_format::tiled, 100);
+    plain.of(layer_kind::dense).slots = slots;
     CHECK(plain.ratio(pattern, weight_format::tiled, {}) > 0);
     pattern.tiled_bytes = 1;
     pattern.tiled_slots = pattern.nonzeros;

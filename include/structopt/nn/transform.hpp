@@ -56,12 +56,8 @@ auto transform_weights(const L& network, const Change& change)
 /// (`packed_matrix`).
 ///
 /// Packed once, multiplied many times: fastest for inference at every batch size, costs the padding
-<<<<<<< HEAD
-/// of rows to the panel, and does not train (`unpack` gives the canonical weights back). Weights in other formats stay as they are.
-=======
-/// of rows to the panel, and does not train (`unpack` gives the canonical weights back). Weights of convolutions stay as they are, because there the patches are the operand that
-/// is packed, and so do weights in other formats.
->>>>>>> 183e37f (Plans: the format of every weight chosen from measured times, with reasons)
+/// of rows to the panel, and does not train (`unpack` gives the canonical weights back). Weights in
+/// other formats stay as they are.
 template <class L>
 auto pack(const L& network)
 {

@@ -12,10 +12,12 @@
 /// | slots of `sliced` and `tiled` at each density | thousandths of the non-zeros: their padding |
 ///
 /// In between, times are linear in the density, and their logarithms linear in the logarithms of the
-/// matrix's elements and of the batch. Outside the grid they are those at its edge; but above the
-/// highest density, and for fewer rows or columns than `least_rows` and `least_columns`, nothing is
-/// known. The densities of a random pattern are measured; a pattern that takes more padding counts as
-/// a denser one.
+/// matrix's elements and of the batch. Ratios are the more careful ones: between two batches the
+/// larger neighbour and a tenth of it, for a matrix that is not square the larger of its own and that
+/// of its short side. Outside the grid they are those at its edge; but above the highest density, and
+/// for fewer rows or columns than `least_rows` and `least_columns`, nothing is known. The densities of
+/// a random pattern are measured; a pattern that takes more padding counts as a denser one, and beyond
+/// half as much again nothing is known.
 #pragma once
 
 #include <structopt/core/error.hpp>
@@ -24,6 +26,7 @@
 #include <structopt/nn/plan/weight_format.hpp>
 #include <structopt/nn/plan/weight_pattern.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -33,6 +36,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -396,7 +400,10 @@ inline double plan_table::effective_density(
     const double found = 1000 *
                          static_cast<double>(sliced ? pattern.sliced_slots : pattern.tiled_slots) /
                          static_cast<double>(pattern.nonzeros);
-    return expected > 0 && found > expected ? density * found / expected : density;
+    // Unlike anything that was measured.
+    return expected > 0 && found > 1.5 * expected ? 2.0
+           : expected > 0 && found > expected     ? density * found / expected
+                                                  : density;
 }
 
 inline double plan_table::ratio(
@@ -419,24 +426,43 @@ inline double plan_table::ratio(
                        format == weight_format::nm4x8;
     const auto place = fixed ? detail::axis_place{} : detail::place_of_density(density);
     const plan_grid grid = plan_grid_of(use.kind);
-    return 1e-3 *
-           detail::between(detail::place_of_size(grid, pattern.elements()),
-               detail::place_of_batch(grid, use.batch),
-               [&](std::size_t size, std::size_t batch)
-               {
-                   const auto at = [&](std::size_t d)
-                   {
-                       return static_cast<double>(
-                           of(use.kind).ratios[ratio_place(use.kind, format, size, batch, d)]);
-                   };
-                   const double low = at(place.at);
-                   if (place.part == 0)
-                   {
-                       return low;
-                   }
-                   const double high = at(place.at + 1);
-                   return low > 0 && high > 0 ? low * (1 - place.part) + high * place.part : 0.0;
-               });
+    const auto value = [&](std::size_t size, std::size_t batch)
+    {
+        const auto at = [&](std::size_t d)
+        {
+            return static_cast<double>(
+                of(use.kind).ratios[ratio_place(use.kind, format, size, batch, d)]);
+        };
+        const double low = at(place.at);
+        if (place.part == 0)
+        {
+            return low;
+        }
+        const double high = at(place.at + 1);
+        return low > 0 && high > 0 ? low * (1 - place.part) + high * place.part : 0.0;
+    };
+    const auto for_elements = [&](double elements)
+    {
+        const auto size = detail::place_of_size(grid, elements);
+        const auto batch = detail::place_of_batch(grid, use.batch);
+        const double low = detail::between(size, {batch.at, 0}, value);
+        if (batch.part == 0)
+        {
+            return low;
+        }
+        // Kernels go through a batch in steps: the worse neighbour, and a bit.
+        const double high = detail::between(size, {batch.at + 1, 0}, value);
+        return low > 0 && high > 0 ? 1.1 * std::max(low, high) : 0.0;
+    };
+    // A narrow matrix has the overheads of a small one: also as its short side would be.
+    const bool dense_layer = use.kind == layer_kind::dense;
+    const auto columns = static_cast<double>(pattern.columns);
+    const double side =
+        std::min(static_cast<double>(pattern.rows), dense_layer ? columns : columns / 4);
+    const double elements = pattern.elements();
+    const double own = for_elements(elements);
+    const double narrow = for_elements(std::min((dense_layer ? 1 : 9) * side * side, elements));
+    return own > 0 && narrow > 0 ? 1e-3 * std::max(own, narrow) : 0;
 }
 
 namespace detail
