@@ -219,11 +219,12 @@ inline plan_choice choose_format(const weight_pattern& pattern, const weight_use
     }
     else if (choice.candidates.size() == 1)
     {
-        choice.reason +=
-            pattern.rows < plan_table::least_rows || pattern.columns < plan_table::least_columns
-                ? "smaller than what was measured (" + std::to_string(plan_table::least_rows) +
-                      " rows, " + std::to_string(plan_table::least_columns) + " columns)"
-                : "no sparse format was measured at " + detail::density_text(pattern);
+        choice.reason += !plan_table::covers(pattern.rows, pattern.columns)
+                             ? "smaller or more slender than what was measured (" +
+                                   std::to_string(plan_table::least_rows) + " rows, " +
+                                   std::to_string(plan_table::least_columns) + " columns, " +
+                                   std::to_string(plan_table::most_slender) + " times as long)"
+                             : "no sparse format was measured at " + detail::density_text(pattern);
     }
     else
     {

@@ -15,7 +15,7 @@
 /// matrix's elements and of the batch. Ratios are the more careful ones: between two batches the
 /// larger neighbour and a tenth of it, for a matrix that is not square the larger of its own and that
 /// of its short side. Outside the grid they are those at its edge; but above the highest density, and
-/// for fewer rows or columns than `least_rows` and `least_columns`, nothing is known. The densities of
+/// for matrices that are smaller or more slender (`plan_table::covers`), nothing is known. The densities of
 /// a random pattern are measured; a pattern that takes more padding counts as a denser one, and beyond
 /// half as much again nothing is known.
 #pragma once
@@ -105,9 +105,17 @@ inline constexpr weight_format fastest_dense = weight_format::packed;
 class plan_table
 {
 public:
-    /// Fewer rows or columns were not measured.
+    /// Fewer rows or columns were not measured, nor was a matrix so many times as long as wide.
     static constexpr index_t least_rows = 16;
     static constexpr index_t least_columns = 32;
+    static constexpr index_t most_slender = 16;
+
+    /// Whether a matrix of such extents is like one that was measured.
+    static constexpr bool covers(index_t rows, index_t columns) noexcept
+    {
+        return rows >= least_rows && columns >= least_columns && rows / most_slender <= columns &&
+               columns / most_slender <= rows;
+    }
 
     /// Knows nothing: every plan for latency is dense.
     plan_table() = default;
@@ -413,7 +421,7 @@ inline double plan_table::ratio(
     {
         return format == fastest_dense ? 1 : 0;
     }
-    if (empty() || pattern.rows < least_rows || pattern.columns < least_columns)
+    if (empty() || !covers(pattern.rows, pattern.columns))
     {
         return 0;
     }
