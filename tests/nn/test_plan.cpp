@@ -460,6 +460,7 @@ TEST_CASE("times between the points of the grid are interpolated")
         {
             pattern.rows = rows;
             pattern.columns = columns;
+            pattern.nonzeros = rows * columns / 2;
             return table.ratio(pattern, weight_format::csr16, {kind, batch});
         };
         const index_t r = grid.rows[1];
@@ -470,6 +471,7 @@ TEST_CASE("times between the points of the grid are interpolated")
         CHECK(careful(16 * grid.columns[0], grid.columns[0], grid.batches[0]) > 0.9);
         pattern.rows = 64;
         pattern.columns = static_cast<index_t>(middle) / 64;
+        pattern.nonzeros = pattern.rows * pattern.columns / 2;
         // Next to an unknown point nothing is known.
         table.of(kind).ratios[nn::plan_table::ratio_place(kind, weight_format::tiled, 1, 0, 3)] = 0;
         CHECK(table.ratio(pattern, weight_format::tiled, {kind, grid.batches[0]}) == 0);
