@@ -13,7 +13,7 @@
 ///
 /// In between, times are linear in the density, and their logarithms linear in the logarithms of the
 /// matrix's elements and of the batch. Ratios are the more careful ones: between two batches the
-/// larger neighbour and a tenth of it, for a matrix that is not square the larger of its own and that
+/// larger neighbour and a fifth of it, for a matrix that is not square the larger of its own and that
 /// of its short side. Outside the grid they are those at its edge; but above the highest density, and
 /// for matrices that are smaller or more slender (`plan_table::covers`), nothing is known. The densities of
 /// a random pattern are measured; a pattern that takes more padding counts as a denser one, and beyond
@@ -460,7 +460,7 @@ inline double plan_table::ratio(
         }
         // Kernels go through a batch in steps: the worse neighbour, and a bit.
         const double high = detail::between(size, {batch.at + 1, 0}, value);
-        return low > 0 && high > 0 ? 1.1 * std::max(low, high) : 0.0;
+        return low > 0 && high > 0 ? 1.2 * std::max(low, high) : 0.0;
     };
     // A narrow matrix has the overheads of a small one: also as its short side would be.
     const bool dense_layer = use.kind == layer_kind::dense;
