@@ -253,11 +253,20 @@ template <class T, class Arch>
 bool worth_turning(const window& g, index_t out) noexcept
 {
     constexpr index_t lanes = simd::width<T, Arch>;
-    const index_t positions = detail::packed_convolution<T, Arch>(g, out).block_rows * g.out_w;
-    const index_t by_positions = (positions + lanes - 1) / lanes * out;
-    const index_t by_channels = (out + lanes - 1) / lanes * positions;
-    // Turned, nothing is interleaved, and nothing turned back.
-    return by_positions <= by_channels + by_channels / 4;
+    const auto positions =
+        static_cast<double>(detail::packed_convolution<T, Arch>(g, out).block_rows * g.out_w);
+    const auto filters = static_cast<double>(out);
+    const auto depth = static_cast<double>(g.rows());
+    const auto registers = [](index_t n)
+    {
+        return static_cast<double>((n + lanes - 1) / lanes);
+    };
+    // Measured, in multiply-adds of a register: the products lay out patches, interleave them, and turn
+    // the result.
+    const double turned = 1.35 * registers(static_cast<index_t>(positions)) * filters * depth;
+    const double products =
+        registers(out) * positions * depth + 6 * positions * depth + 16 * positions * filters;
+    return turned <= products;
 }
 
 template <class T, class Arch>
