@@ -13,6 +13,7 @@
 #include <structopt/io/atomic_file.hpp>
 #include <structopt/io/state.hpp>
 #include <structopt/nn.hpp>
+#include <structopt/nn/plan.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>
 #include <structopt/quantize/model.hpp>
@@ -436,6 +437,15 @@ int run(const settings& how)
     };
     add("dense", dense, fresh);
     add("pruned", sparse, to_sparse(fresh));
+    // Saved in the smallest formats, run in the fastest ones.
+    const auto planned_us = [&](index_t batch)
+    {
+        shape<4> in = sample;
+        in[0] = batch;
+        return compress::latency_us<float>(nn::plan(thin, in).network, in);
+    };
+    variants.back().latency_us_batch1 = planned_us(1);
+    variants.back().latency_us_batch64 = planned_us(64);
     add("pruned_int8", sparse_int8, to_int8(fresh));
     add("narrow_int8", narrow_int8, to_int8(fresh));
     const auto add_small = [&](auto small, auto other)

@@ -25,6 +25,13 @@ set(STRUCTOPT_FLAGS_neon_dotprod -march=armv8.2-a+dotprod CACHE INTERNAL "")
 
 function(structopt_target_kernels target)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "ARCHS")
+    if(TARGET ${target})
+        get_target_property(type ${target} TYPE)
+        if(NOT type MATCHES "^(EXECUTABLE|(STATIC|SHARED|MODULE|OBJECT)_LIBRARY)$")
+            message(FATAL_ERROR "structopt_target_kernels: expected an executable or a compiled library, "
+                "got ${target}, which is of type ${type}")
+        endif()
+    endif()
     if(NOT TARGET ${target} OR arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "structopt_target_kernels(<target> [ARCHS <instruction set>...]): "
             "got ${target} ${arg_UNPARSED_ARGUMENTS}")
@@ -67,7 +74,6 @@ function(structopt_target_kernels target)
     configure_file("${STRUCTOPT_KERNELS_DIR}/targets.cpp.in" "${list}" @ONLY)
     target_sources(${target} PRIVATE "${list}")
 
-    get_target_property(type ${target} TYPE)
     if(type STREQUAL "EXECUTABLE")
         set(scope PRIVATE)
     else()

@@ -133,6 +133,13 @@ void check_packed(const window& g, index_t out, const std::vector<T>& image,
 }
 
 template <class T, class Arch>
+void check_packed(const window& g, index_t out, random_engine& rng)
+{
+    check_packed<T, Arch>(g, out, values<T>(g.channels * g.height * g.width, rng),
+        values<T>(out * g.rows(), rng), values<T>(out, rng));
+}
+
+template <class T, class Arch>
 void check_groups(const window& g, index_t out, index_t groups, random_engine& rng)
 {
     INFO("groups " << groups << " of " << g.channels << " channels and " << out << " filters");
@@ -268,6 +275,24 @@ void sweep(int rounds)
                        .out_h = 30,
                        .out_w = 64},
         8, rng);
+    // Several blocks in strips, the last one smaller; in patches; and dilated too far for strips.
+    window blocks{.channels = 64,
+        .height = 31,
+        .width = 33,
+        .kernel_h = 3,
+        .kernel_w = 3,
+        .pad_top = 1,
+        .pad_left = 1,
+        .out_h = 31,
+        .out_w = 33};
+    check_packed<T, Arch>(blocks, 5, rng);
+    blocks.stride_h = 2;
+    blocks.out_h = 16;
+    check_packed<T, Arch>(blocks, 5, rng);
+    blocks.stride_h = 1;
+    blocks.dilation_h = blocks.pad_top = 12;
+    blocks.out_h = 31;
+    check_packed<T, Arch>(blocks, 5, rng);
     // Rows of the image that lie 4096 bytes apart, and more filters than two tiles take.
     check<T, Arch>({.channels = 3, .height = 32, .width = 32, .out_h = 32, .out_w = 32}, 33, rng);
     const window small{.channels = 2,
@@ -278,6 +303,11 @@ void sweep(int rounds)
         .out_h = 4,
         .out_w = 5};
     check_groups<T, Arch>(small, 19, 3, rng);
+    window flat = small;
+    flat.kernel_h = flat.kernel_w = 1;
+    flat.out_h = 5;
+    flat.out_w = 7;
+    check_groups<T, Arch>(flat, 21, 2, rng);
     window one = small;
     one.channels = 1;
     check_groups<T, Arch>(one, 2, 37, rng);

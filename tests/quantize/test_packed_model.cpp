@@ -14,6 +14,7 @@
 #include "support/random_tensor.hpp"
 #include "support/threads.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -125,6 +126,16 @@ void check_convolution()
         auto& weight = net.template layer<0>().weight;
         thin_out(weight.data(), size_of(weight), size_of(weight) / options.out);
         const auto x = random_tensor<float>(shape<4>{3, options.in, 6, 5}, rng);
+        CHECK(quantize::convert(net)(x) == quantize::convert<Format>(net)(x));
+    }
+    // Several blocks of positions, the last one smaller, which may need more scratch.
+    const std::array<index_t, 3> images[] = {{32, 14, 14}, {12, 28, 28}, {12, 32, 32}, {8, 28, 28}};
+    for (const auto& [channels, height, width] : images)
+    {
+        nn::sequential net{nn::conv2d{{.in = channels, .out = 5, .kernel = 3, .padding = 1}, rng}};
+        auto& weight = net.template layer<0>().weight;
+        thin_out(weight.data(), size_of(weight), size_of(weight) / 5);
+        const auto x = random_tensor<float>(shape<4>{1, channels, height, width}, rng);
         CHECK(quantize::convert(net)(x) == quantize::convert<Format>(net)(x));
     }
 }

@@ -12,7 +12,7 @@
 /// read the image.
 ///
 /// Every element is the same chain over k as elsewhere: the result has the bits of `gemm_packed` with
-/// patches. Filters of several groups, which are small, are laid out plainly again on every call.
+/// patches. Groups of one channel go to `depthwise_forward` instead, filter by filter.
 #pragma once
 
 #include <structopt/kernel/convolution.hpp>
@@ -60,15 +60,19 @@ struct packed_convolution
         , strips(!w.trivial() && w.stride_h == 1)
         , block_rows(w.trivial() ? w.out_h : convolution_block_rows(w))
     {
-        if (strips)
+        if (!strips)
         {
-            // As many rows as stay in the second cache level, and not too few to fill panels.
-            const index_t fit = (index_t{1} << 15) / (g.channels * g.kernel_w * g.out_w) - apron();
-            const index_t wide = (128 + g.out_w - 1) / g.out_w;
-            const index_t rows = fit > wide ? fit : wide;
-            const index_t blocks = (g.out_h + rows - 1) / rows;
-            block_rows = (g.out_h + blocks - 1) / blocks;
+            return;
         }
+        // As many rows as stay in the second cache level, and not too few to fill panels.
+        const index_t fit = (index_t{1} << 15) / (g.channels * g.kernel_w * g.out_w) - apron();
+        const index_t wide = (128 + g.out_w - 1) / g.out_w;
+        const index_t most = fit > wide ? fit : wide;
+        const index_t blocks = (g.out_h + most - 1) / most;
+        const index_t rows = (g.out_h + blocks - 1) / blocks;
+        // Far dilated rows are cheaper laid out one by one.
+        strips = rows + apron() <= g.kernel_h * rows;
+        block_rows = strips ? rows : block_rows;
     }
 
     /// Rows of a strip beyond those of the outputs.
@@ -154,10 +158,10 @@ constexpr std::size_t lines(index_t elements) noexcept
     return (static_cast<std::size_t>(elements) * sizeof(T) + 63) / 64 * 64;
 }
 
-/// The outputs at `n` positions: `y_row` elements from filter to filter.
+/// The outputs of the filters from `filter` on at `n` positions: `y_row` elements from filter to filter.
 template <class T, class Arch>
-void convolve_positions(const packed_convolution<T, Arch>& plan, index_t n, const T* rows,
-    const index_t* offsets, const T* packed, const T* bias, T* y, index_t y_row,
+void convolve_positions(const packed_convolution<T, Arch>& plan, index_t filter, index_t n,
+    const T* rows, const index_t* offsets, const T* packed, const T* bias, T* y, index_t y_row,
     index_t* slot_offsets, T* slots) noexcept
 {
     using shape = gemm_shape<T, Arch>;
@@ -175,7 +179,8 @@ void convolve_positions(const packed_convolution<T, Arch>& plan, index_t n, cons
     parallel_for(panels, chunk,
         [&](index_t begin, index_t end)
         {
-            T* const slot = slots + begin / chunk * depth * shape::panel;
+            T* const slot =
+                slot_offsets == nullptr ? nullptr : slots + begin / chunk * depth * shape::panel;
             tile_arguments<T> t{};
             t.depth = depth;
             t.c_row = y_row;
@@ -193,57 +198,45 @@ void convolve_positions(const packed_convolution<T, Arch>& plan, index_t n, cons
                     t.b_rows = slot_offsets;
                 }
                 const bool half = t.columns <= shape::panel / 2;
-                for (index_t o = 0; o < out; o += shape::panel)
+                for (index_t o = 0; o < out;)
                 {
-                    // Tiles of nearly equal height.
-                    const index_t channels = out - o < shape::panel ? out - o : shape::panel;
+                    // Up to the end of a panel, in tiles of nearly equal height.
+                    const index_t column = (filter + o) % shape::panel;
+                    const T* const panel = packed + (filter + o - column) * depth;
+                    const index_t room = shape::panel - column;
+                    const index_t channels = out - o < room ? out - o : room;
                     index_t tiles = (channels + shape::rows - 1) / shape::rows;
                     for (index_t at = 0; tiles > 0; --tiles)
                     {
                         const index_t height = (channels - at + tiles - 1) / tiles;
-                        t.a = packed + o * depth + at;
+                        t.a = panel + column + at;
                         t.c = y + (o + at) * y_row + first;
                         t.row_bias = bias == nullptr ? nullptr : bias + o + at;
                         by_rows_tile<T, Arch>(height, half)(t);
                         at += height;
                     }
+                    o += channels;
                 }
             }
         });
 }
 
+/// Filters of one channel each, `out` for every channel.
 template <class T, class Arch>
-void convolve_groups(const window& g, index_t out, index_t groups, const T* image, const T* packed,
-    const T* bias, T* y, std::byte* scratch) noexcept
+void convolve_channels(const window& g, index_t out, index_t channels, const T* image,
+    const T* packed, const T* bias, T* y, T* filter) noexcept
 {
     constexpr index_t panel = gemm_shape<T, Arch>::panel;
     const index_t depth = g.rows();
-    const index_t positions = g.columns();
-    T* const w = reinterpret_cast<T*>(scratch);
-    for (index_t group = 0; group < groups; ++group)
+    for (index_t row = 0; row < channels * out; ++row)
     {
-        for (index_t o = 0; o < out; ++o)
+        const T* const from = packed + row / panel * panel * depth + row % panel;
+        for (index_t k = 0; k < depth; ++k)
         {
-            const index_t row = group * out + o;
-            const T* const from = packed + row / panel * panel * depth + row % panel;
-            for (index_t k = 0; k < depth; ++k)
-            {
-                w[o * depth + k] = from[k * panel];
-            }
+            filter[k] = from[k * panel];
         }
-        const T* const x = image + group * g.channels * g.height * g.width;
-        const T* const start = bias == nullptr ? nullptr : bias + group * out;
-        T* const to = y + group * out * positions;
-        if (g.channels > 1)
-        {
-            convolution_forward<T, Arch>(g, out, x, w, start, to, scratch + lines<T>(out * depth));
-            continue;
-        }
-        for (index_t o = 0; o < out; ++o)
-        {
-            depthwise_forward<T, Arch>(
-                g, x, w + o * depth, start == nullptr ? T(0) : start[o], to + o * positions);
-        }
+        depthwise_forward<T, Arch>(g, image + row / out * g.height * g.width, filter,
+            bias == nullptr ? T(0) : bias[row], y + row * g.columns());
     }
 }
 
@@ -272,9 +265,9 @@ bool worth_turning(const window& g, index_t out) noexcept
 template <class T, class Arch>
 std::size_t convolution_packed_bytes(const window& g, index_t out, index_t groups) noexcept
 {
-    if (groups > 1)
+    if (groups > 1 && g.channels == 1)
     {
-        return detail::lines<T>(out * g.rows()) + convolution_forward_bytes<T, Arch>(g, out);
+        return detail::lines<T>(g.rows());
     }
     const detail::packed_convolution<T, Arch> plan(g, out);
     const index_t framed = g.trivial() ? 0 : framed_size<T>(g);
@@ -282,30 +275,29 @@ std::size_t convolution_packed_bytes(const window& g, index_t out, index_t group
            2 * detail::lines<index_t>(g.rows()) + detail::lines<T>(plan.slots());
 }
 
+namespace detail
+{
+
+/// One group: the filters from `filter` on.
 template <class T, class Arch>
-void convolution_packed(const window& g, index_t out, index_t groups, const T* image,
+void convolve_group(const packed_convolution<T, Arch>& plan, index_t filter, const T* image,
     const T* packed, const T* bias, T* y, std::byte* scratch) noexcept
 {
-    if (groups > 1)
-    {
-        detail::convolve_groups<T, Arch>(g, out, groups, image, packed, bias, y, scratch);
-        return;
-    }
-    const detail::packed_convolution<T, Arch> plan(g, out);
+    const window& g = plan.g;
     const index_t positions = g.columns();
     auto* const offsets = reinterpret_cast<index_t*>(scratch);
-    scratch += detail::lines<index_t>(g.rows());
+    scratch += lines<index_t>(g.rows());
     if (g.trivial())
     {
         auto* const slot_offsets = reinterpret_cast<index_t*>(scratch);
-        scratch += detail::lines<index_t>(g.rows());
+        scratch += lines<index_t>(g.rows());
         plan.list_rows(g.out_h, offsets);
-        detail::convolve_positions<T, Arch>(plan, positions, image, offsets, packed, bias, y,
+        convolve_positions<T, Arch>(plan, filter, positions, image, offsets, packed, bias, y,
             positions, slot_offsets, reinterpret_cast<T*>(scratch));
         return;
     }
     T* const framed = reinterpret_cast<T*>(scratch);
-    scratch += detail::lines<T>(framed_size<T>(g));
+    scratch += lines<T>(framed_size<T>(g));
     T* const laid_out = reinterpret_cast<T*>(scratch);
     frame<T, Arch>(g, image, framed);
     for (index_t first = 0; first < g.out_h; first += plan.block_rows)
@@ -315,10 +307,31 @@ void convolution_packed(const window& g, index_t out, index_t groups, const T* i
         {
             plan.list_rows(rows, offsets);
         }
-        (plan.strips ? &detail::gather_strips<T, Arch> : &gather_patches<T, Arch>)(g, framed, first,
-            rows, laid_out);
-        detail::convolve_positions<T, Arch>(plan, rows * g.out_w, laid_out, offsets, packed, bias,
+        (plan.strips ? &gather_strips<T, Arch> : &gather_patches<T, Arch>)(g, framed, first, rows,
+            laid_out);
+        convolve_positions<T, Arch>(plan, filter, rows * g.out_w, laid_out, offsets, packed, bias,
             y + first * g.out_w, positions, nullptr, nullptr);
+    }
+}
+
+} // namespace detail
+
+template <class T, class Arch>
+void convolution_packed(const window& g, index_t out, index_t groups, const T* image,
+    const T* packed, const T* bias, T* y, std::byte* scratch) noexcept
+{
+    if (groups > 1 && g.channels == 1)
+    {
+        detail::convolve_channels<T, Arch>(
+            g, out, groups, image, packed, bias, y, reinterpret_cast<T*>(scratch));
+        return;
+    }
+    const detail::packed_convolution<T, Arch> plan(g, out);
+    for (index_t group = 0; group < groups; ++group)
+    {
+        detail::convolve_group<T, Arch>(plan, group * out,
+            image + group * g.channels * g.height * g.width, packed,
+            bias == nullptr ? nullptr : bias + group * out, y + group * out * g.columns(), scratch);
     }
 }
 

@@ -76,7 +76,7 @@ template <class T, class Arch>
 void pack_b(index_t n, index_t k, const T* w, index_t row_stride, T* packed) noexcept
 {
     constexpr index_t panel = gemm_shape<T, Arch>::panel;
-    for (index_t j = 0; j < n; j += panel)
+    for (index_t j = 0; k > 0 && j < n; j += panel)
     {
         detail::pack_panel<T, Arch>(n - j < panel ? n - j : panel, k,
             matrix_operand<T>{w + j * row_stride, 1, row_stride}, packed + j * k);
@@ -87,7 +87,7 @@ template <class T, class Arch>
 void pack_b(index_t n, index_t k, const float* w, index_t row_stride, bfloat16* packed) noexcept
 {
     constexpr index_t panel = gemm_shape<float, Arch>::panel;
-    for (index_t j = 0; j < n; j += panel)
+    for (index_t j = 0; k > 0 && j < n; j += panel)
     {
         for (index_t i = 0; i < k; ++i)
         {

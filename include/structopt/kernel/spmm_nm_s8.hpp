@@ -296,10 +296,13 @@ void spmm_nm_s8(index_t batch, const nm_s8_operand& w, const std::int8_t* x, ind
                 {
                     const index_t slice = u / nm_s8_rows;
                     const index_t row = u % nm_s8_rows;
-                    detail::nm_s8_tile_arguments t;
+                    detail::nm_s8_tile_arguments t{};
                     t.groups = groups;
-                    t.codes = w.codes + slice * slice_bytes + 4 * row;
-                    t.places = w.places + slice * groups * nm_s8_rows + row;
+                    if (groups > 0)
+                    {
+                        t.codes = w.codes + slice * slice_bytes + 4 * row;
+                        t.places = w.places + slice * groups * nm_s8_rows + row;
+                    }
                     t.start = simd::dot<Arch, Kind>::offset == 0 ? nullptr : w.corrections + u;
                     // The tiles share out the next slice; a single one reads on soon enough.
                     t.ahead_step = 4 * nm_s8_rows / tiles + (tiles > 1 ? 1 : 0);
@@ -314,8 +317,9 @@ void spmm_nm_s8(index_t batch, const nm_s8_operand& w, const std::int8_t* x, ind
                     for (index_t i = 0; i < tiles; ++i)
                     {
                         t.x = prepared + shape::bytes(at, w.columns);
-                        t.ahead = tiles > 1 ? t.codes + slice_bytes + i * t.ahead_step * groups
-                                            : t.codes + 16384;
+                        t.ahead = groups == 0 ? nullptr
+                                  : tiles > 1 ? t.codes + slice_bytes + i * t.ahead_step * groups
+                                              : t.codes + 16384;
                         detail::pick_nm_s8<Arch, Kind>(high(i),
                             std::make_integer_sequence<index_t, shape::samples>{})(t, sums);
                         detail::finish_s8<Arch, 2>(finish, high(i), sums);

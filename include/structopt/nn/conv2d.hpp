@@ -131,7 +131,11 @@ public:
                    extents[3] == m_options.kernel.width;
         }
         // A format chosen by data may have changed with the file.
-        fits = fits && (groups == 1 || detail::groups_allowed(weight));
+        if (fits && groups > 1 && !detail::groups_allowed(weight))
+        {
+            structopt::detail::raise<format_error>("conv2d",
+                "a format of weights that takes groups", std::to_string(groups) + " groups");
+        }
         if (!fits || (bias.size() != 0 && size_of(bias) != rows))
         {
             structopt::detail::raise<format_error>("conv2d",

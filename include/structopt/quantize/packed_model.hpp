@@ -110,7 +110,11 @@ struct storage_traits<quantize::int8_vectors<Index>>
     static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
     {
         return detail::convolve_codes_bytes(w) +
-               kernel::spmm_vectors_s8_scratch_bytes<>(detail::patch_positions(w), w.rows());
+               kernel::detail::convolution_most_bytes(w,
+                   [&](index_t positions)
+                   {
+                       return kernel::spmm_vectors_s8_scratch_bytes<>(positions, w.rows());
+                   });
     }
 
     static void convolve(const storage& s, index_t images, const kernel::window& w, index_t,
@@ -181,7 +185,11 @@ struct storage_traits<quantize::int8_nm> : detail::int8_traits<quantize::int8_nm
     static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
     {
         return detail::convolve_codes_bytes(w) +
-               kernel::spmm_nm_s8_scratch_bytes<>(detail::patch_positions(w), w.rows());
+               kernel::detail::convolution_most_bytes(w,
+                   [&](index_t positions)
+                   {
+                       return kernel::spmm_nm_s8_scratch_bytes<>(positions, w.rows());
+                   });
     }
 
     static void convolve(const storage& s, index_t images, const kernel::window& w, index_t,

@@ -224,6 +224,8 @@ inline plan_choice choose_format(const weight_pattern& pattern, const weight_use
                                    std::to_string(plan_table::least_rows) + " rows, " +
                                    std::to_string(plan_table::least_columns) + " columns, " +
                                    std::to_string(plan_table::most_slender) + " times as long)"
+                         : !(dense_us > 0)
+                             ? std::string("no matrix of this size was measured")
                              : "no sparse format was measured at " + detail::density_text(pattern);
     }
     else

@@ -36,10 +36,10 @@ struct measure_plan_options
     friend bool operator==(const measure_plan_options&, const measure_plan_options&) = default;
 };
 
-/// Times the products by all formats on the whole grid, for the instruction set that the program is
-/// compiled for: about two minutes and 1 GB for float, less with smaller `most_elements`.
+/// Times the products by all formats on the whole grid, for the instruction set that kernels run on:
+/// about two minutes and 1 GB for float, less with smaller `most_elements`.
 ///
-/// One thread is timed by processor time, so that other work matters little; with several threads
+/// One thread is timed by the program's processor time, so that other programs matter little; with several threads
 /// (OpenMP) the time is that of a clock on the wall. Pin the thread to a core for steady numbers.
 /// Throws `argument_error` for options out of range.
 template <std::floating_point T = float>
@@ -157,7 +157,7 @@ public:
                 run();
             }
             const double taken = plan_seconds() - start;
-            if (taken >= least || m_products >= (index_t{1} << 30))
+            if ((taken > 0 && taken >= least) || m_products >= (index_t{1} << 30))
             {
                 return taken / static_cast<double>(m_products);
             }
