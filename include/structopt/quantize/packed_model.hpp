@@ -22,8 +22,9 @@ namespace nn
 namespace detail
 {
 
-/// What the formats of this file have in common.
-template <class S>
+/// What the formats of this file have in common. `Kernel` has `scratch_bytes(batch, columns)` and
+/// `multiply(batch, weight, codes, columns, dequantize, result, scratch)`.
+template <class S, class Kernel>
 struct int8_traits
 {
     using storage = S;
@@ -61,11 +62,78 @@ struct int8_traits
         return s.codes().dequantize();
     }
 
+    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
+    {
+        return detail::quantized_rows_bytes(batch, s.columns()) +
+               Kernel::scratch_bytes(batch, s.columns());
+    }
+
+    static void product(const storage& s, view<const float, 2> x, const float* bias,
+        view<float, 2> y, scratch space) noexcept
+    {
+        const auto q = detail::quantize_activations(x, space);
+        Kernel::multiply(x.shape(0), s, q.codes, s.columns(),
+            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias},
+            {y.data(), y.stride(0), y.stride(1)}, space.data());
+    }
+
+    /// One group.
+    static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
+    {
+        return detail::convolve_codes_bytes(w) +
+               kernel::detail::convolution_most_bytes(w,
+                   [&](index_t positions)
+                   {
+                       return Kernel::scratch_bytes(positions, w.rows());
+                   });
+    }
+
+    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t,
+        const float* x, const float* bias, float* y, scratch space) noexcept
+    {
+        detail::convolve_codes(images, w, 1, s.rows(), x, s.scales().data(), bias, y, space,
+            [&](index_t, index_t n, const std::int8_t* patches, const kernel::dequantize& e,
+                kernel::matrix_result<float> to, std::byte* bytes)
+            {
+                Kernel::multiply(n, s, patches, w.rows(), e, to, bytes);
+            });
+    }
+
 protected:
     static tensor<float, 1> copied(std::span<const float> scales)
     {
         return structopt::copy(
             view<const float, 1>(scales.data(), shape<1>{static_cast<index_t>(scales.size())}));
+    }
+};
+
+struct vectors_s8_kernel
+{
+    static std::size_t scratch_bytes(index_t batch, index_t columns) noexcept
+    {
+        return kernel::spmm_vectors_s8_scratch_bytes<>(batch, columns);
+    }
+
+    template <class S>
+    static void multiply(index_t batch, const S& s, const std::int8_t* x, index_t x_row,
+        const kernel::dequantize& e, kernel::matrix_result<float> y, std::byte* bytes) noexcept
+    {
+        kernel::spmm_vectors_s8<>(batch, s.operand(), x, x_row, e, y, bytes);
+    }
+};
+
+struct nm_s8_kernel
+{
+    static std::size_t scratch_bytes(index_t batch, index_t columns) noexcept
+    {
+        return kernel::spmm_nm_s8_scratch_bytes<>(batch, columns);
+    }
+
+    template <class S>
+    static void multiply(index_t batch, const S& s, const std::int8_t* x, index_t x_row,
+        const kernel::dequantize& e, kernel::matrix_result<float> y, std::byte* bytes) noexcept
+    {
+        kernel::spmm_nm_s8<>(batch, s.operand(), x, x_row, e, y, bytes);
     }
 };
 
@@ -75,7 +143,7 @@ protected:
 /// Convolutions have one group.
 template <class Index>
 struct storage_traits<quantize::int8_vectors<Index>>
-    : detail::int8_traits<quantize::int8_vectors<Index>>
+    : detail::int8_traits<quantize::int8_vectors<Index>, detail::vectors_s8_kernel>
 {
     using storage = quantize::int8_vectors<Index>;
 
@@ -90,42 +158,6 @@ struct storage_traits<quantize::int8_vectors<Index>>
     static bool fits(view<const float, 2> w) noexcept
     {
         return storage::fits(w.shape(1));
-    }
-
-    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
-    {
-        return detail::quantized_rows_bytes(batch, s.columns()) +
-               kernel::spmm_vectors_s8_scratch_bytes<>(batch, s.columns());
-    }
-
-    static void product(const storage& s, view<const float, 2> x, const float* bias,
-        view<float, 2> y, scratch space) noexcept
-    {
-        const auto q = detail::quantize_activations(x, space);
-        kernel::spmm_vectors_s8<>(x.shape(0), s.operand(), q.codes, s.columns(),
-            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias},
-            {y.data(), y.stride(0), y.stride(1)}, space.data());
-    }
-
-    static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
-    {
-        return detail::convolve_codes_bytes(w) +
-               kernel::detail::convolution_most_bytes(w,
-                   [&](index_t positions)
-                   {
-                       return kernel::spmm_vectors_s8_scratch_bytes<>(positions, w.rows());
-                   });
-    }
-
-    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t,
-        const float* x, const float* bias, float* y, scratch space) noexcept
-    {
-        detail::convolve_codes(images, w, 1, s.rows(), x, s.scales().data(), bias, y, space,
-            [&](index_t, index_t n, const std::int8_t* patches, const kernel::dequantize& e,
-                kernel::matrix_result<float> to, std::byte* bytes)
-            {
-                kernel::spmm_vectors_s8<>(n, s.operand(), patches, w.rows(), e, to, bytes);
-            });
     }
 
     template <class Sink>
@@ -154,7 +186,8 @@ struct storage_traits<quantize::int8_vectors<Index>>
 /// 2:4 in int8; activations as with `int8_matrix`, and the same bits as its product. Convolutions have
 /// one group.
 template <>
-struct storage_traits<quantize::int8_nm> : detail::int8_traits<quantize::int8_nm>
+struct storage_traits<quantize::int8_nm>
+    : detail::int8_traits<quantize::int8_nm, detail::nm_s8_kernel>
 {
     static constexpr std::string_view name() noexcept
     {
@@ -165,42 +198,6 @@ struct storage_traits<quantize::int8_nm> : detail::int8_traits<quantize::int8_nm
     static bool fits(view<const float, 2> w) noexcept
     {
         return storage::fits(w);
-    }
-
-    static std::size_t scratch_bytes(const storage& s, index_t batch) noexcept
-    {
-        return detail::quantized_rows_bytes(batch, s.columns()) +
-               kernel::spmm_nm_s8_scratch_bytes<>(batch, s.columns());
-    }
-
-    static void product(const storage& s, view<const float, 2> x, const float* bias,
-        view<float, 2> y, scratch space) noexcept
-    {
-        const auto q = detail::quantize_activations(x, space);
-        kernel::spmm_nm_s8<>(x.shape(0), s.operand(), q.codes, s.columns(),
-            {.x_scale = q.scales, .w_scale = s.scales().data(), .bias = bias},
-            {y.data(), y.stride(0), y.stride(1)}, space.data());
-    }
-
-    static std::size_t convolve_bytes(const storage&, const kernel::window& w, index_t) noexcept
-    {
-        return detail::convolve_codes_bytes(w) +
-               kernel::detail::convolution_most_bytes(w,
-                   [&](index_t positions)
-                   {
-                       return kernel::spmm_nm_s8_scratch_bytes<>(positions, w.rows());
-                   });
-    }
-
-    static void convolve(const storage& s, index_t images, const kernel::window& w, index_t,
-        const float* x, const float* bias, float* y, scratch space) noexcept
-    {
-        detail::convolve_codes(images, w, 1, s.rows(), x, s.scales().data(), bias, y, space,
-            [&](index_t, index_t n, const std::int8_t* patches, const kernel::dequantize& e,
-                kernel::matrix_result<float> to, std::byte* bytes)
-            {
-                kernel::spmm_nm_s8<>(n, s.operand(), patches, w.rows(), e, to, bytes);
-            });
     }
 
     template <class Sink>
