@@ -6,4 +6,5 @@
 #include <structopt/prune/gradual.hpp>
 #include <structopt/prune/magnitude.hpp>
 #include <structopt/prune/mask.hpp>
+#include <structopt/prune/scores.hpp>
 #include <structopt/prune/units.hpp>

@@ -6,6 +6,7 @@
 #include <structopt/nn/storage.hpp>
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/lowest.hpp>
+#include <structopt/prune/scores.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -85,45 +86,6 @@ mask apply(Network& network, const Criterion& criterion, const mask_options& opt
 
 namespace detail
 {
-
-/// Calls `visit(name, w)` for the trainable parameters, in the order of `nn::trainable_parameters`:
-/// w is the view of a weight as a matrix (stored numbers of a sparse one: as one row), null for
-/// parameters that are not pruned.
-template <class Network, class Visitor>
-void visit_prunable(const Network& network, const Visitor& visit)
-{
-    nn::visit_parameters(network,
-        [&](const nn::parameter_name& name, const auto& parameter, nn::role kind)
-        {
-            using storage = std::remove_cvref_t<decltype(parameter)>;
-            if constexpr (nn::trainable_parameter<const storage>)
-            {
-                if (kind == nn::role::statistic)
-                {
-                    return;
-                }
-                if constexpr (requires { nn::storage_traits<storage>::matrix(parameter); })
-                {
-                    if (kind == nn::role::weight)
-                    {
-                        visit(name, nn::storage_traits<storage>::matrix(parameter));
-                        return;
-                    }
-                }
-                else if constexpr (nn::weight_storage<storage>)
-                {
-                    if (kind == nn::role::weight)
-                    {
-                        const auto stored = nn::trainable_values(parameter);
-                        visit(name, view<const typename storage::value_type, 2>(stored.data(),
-                                        shape<2>{1, static_cast<index_t>(stored.size())}));
-                        return;
-                    }
-                }
-                visit(name, nullptr);
-            }
-        });
-}
 
 /// Marks the lowest `share` of the scores of all lists together.
 inline void remove_lowest(const std::vector<std::vector<double>>& scores, double share, mask& m)
