@@ -2,6 +2,7 @@
 /// Everything. Programs that care for compile time include what they use.
 #pragma once
 
+#include <structopt/calibrate.hpp>
 #include <structopt/compress.hpp>
 #include <structopt/core.hpp>
 #include <structopt/io.hpp>
