@@ -7,7 +7,8 @@
 #
 # What it adds to the target: the objects of the instruction sets, shared by all targets of a build
 # that are compiled alike; a list of them; structopt::structopt and the definition STRUCTOPT_DISPATCH (of
-# a library, for all that link to it). STRUCTOPT_KERNEL_OPTIONS, if set, replaces -O2.
+# a library, for all that link to it). STRUCTOPT_KERNEL_OPTIONS, if set, replaces -O2; it must be the same
+# for all targets of a build.
 include_guard(GLOBAL)
 
 set(STRUCTOPT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "Sources of structopt's kernels")
@@ -86,20 +87,27 @@ endfunction()
 # The objects of one instruction set, made once per build.
 function(structopt_kernels_object_ arch)
     set(object structopt_kernels_${arch})
-    if(TARGET ${object})
-        return()
-    endif()
-    add_library(${object} OBJECT EXCLUDE_FROM_ALL "${STRUCTOPT_KERNELS_DIR}/kernels.cpp")
-    target_link_libraries(${object} PRIVATE structopt::structopt)
-    target_compile_definitions(${object} PRIVATE STRUCTOPT_KERNEL_TARGET=${arch})
     # Last of all flags. Optimized in every build type: unoptimized objects share functions of the
     # standard library, of which the linker may keep the copy with the wider instructions.
     if(NOT STRUCTOPT_KERNEL_OPTIONS)
         set(STRUCTOPT_KERNEL_OPTIONS -O2)
     endif()
+    if(TARGET ${object})
+        get_target_property(options ${object} STRUCTOPT_KERNEL_OPTIONS)
+        if(NOT options STREQUAL STRUCTOPT_KERNEL_OPTIONS)
+            message(FATAL_ERROR "structopt_target_kernels: expected the STRUCTOPT_KERNEL_OPTIONS that "
+                "the kernels of ${arch} are compiled with already (${options}), got "
+                "${STRUCTOPT_KERNEL_OPTIONS}: a build has one set of kernels")
+        endif()
+        return()
+    endif()
+    add_library(${object} OBJECT EXCLUDE_FROM_ALL "${STRUCTOPT_KERNELS_DIR}/kernels.cpp")
+    target_link_libraries(${object} PRIVATE structopt::structopt)
+    target_compile_definitions(${object} PRIVATE STRUCTOPT_KERNEL_TARGET=${arch})
     target_compile_options(${object} PRIVATE
         ${STRUCTOPT_FLAGS_${arch}} ${STRUCTOPT_KERNEL_OPTIONS})
     set_target_properties(${object} PROPERTIES
+        STRUCTOPT_KERNEL_OPTIONS "${STRUCTOPT_KERNEL_OPTIONS}"
         POSITION_INDEPENDENT_CODE ON
         INTERPROCEDURAL_OPTIMIZATION OFF
         UNITY_BUILD OFF
