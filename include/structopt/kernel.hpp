@@ -13,8 +13,10 @@
 #include <structopt/kernel/image_s8.hpp>
 #include <structopt/kernel/low_rank.hpp>
 #include <structopt/kernel/operand.hpp>
+#include <structopt/kernel/operand_s8.hpp>
 #include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>
+#include <structopt/kernel/pack_s8.hpp>
 #include <structopt/kernel/patches.hpp>
 #include <structopt/kernel/pool.hpp>
 #include <structopt/kernel/quantize_rows.hpp>

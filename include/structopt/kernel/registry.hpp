@@ -85,7 +85,7 @@
     STRUCTOPT_KERNELS_LOW_RANK_OF(ROW, double, double, f64)                                        \
     STRUCTOPT_KERNELS_LOW_RANK_OF(ROW, float, bfloat16, bf16)
 
-// quantize_rows.hpp, gemm_s8.hpp, image_s8.hpp, convolution_s8.hpp
+// quantize_rows.hpp, pack_s8.hpp, gemm_s8.hpp, image_s8.hpp, convolution_s8.hpp
 #define STRUCTOPT_KERNELS_QUANTIZE_ROWS(ROW, SIZE)                                                 \
     ROW(code_scale, float, (detail::code_scale<simd::default_arch>),                               \
         (index_t n, const float* from, float& scale), (n, from, scale))                            \
@@ -94,7 +94,7 @@
             index_t codes_stride, float* scales),                                                  \
         (rows, columns, x, x_stride, codes, codes_stride, scales))
 
-#define STRUCTOPT_KERNELS_GEMM_S8(ROW, SIZE)                                                       \
+#define STRUCTOPT_KERNELS_PACK_S8(ROW, SIZE)                                                       \
     ROW(packed_bytes_s8, std::size_t, (packed_bytes_s8<simd::default_arch>),                       \
         (index_t n, index_t k), (n, k))                                                            \
     ROW(pack_s8, void, (pack_s8<simd::default_arch>),                                              \
@@ -102,7 +102,9 @@
         (n, k, w, row_stride, packed))                                                             \
     ROW(unpack_s8, void, (unpack_s8<simd::default_arch>),                                          \
         (index_t n, index_t k, const std::byte* packed, std::int8_t* w, index_t row_stride),       \
-        (n, k, packed, w, row_stride))                                                             \
+        (n, k, packed, w, row_stride))
+
+#define STRUCTOPT_KERNELS_GEMM_S8(ROW, SIZE)                                                       \
     ROW(gemm_s8_scratch_bytes, std::size_t,                                                        \
         (gemm_s8_scratch_bytes<simd::default_arch, simd::best_dot<simd::default_arch>>),           \
         (index_t m, index_t n, index_t k), (m, n, k))                                              \
@@ -422,6 +424,7 @@
     STRUCTOPT_KERNELS_GEMM(ROW, SIZE)                                                              \
     STRUCTOPT_KERNELS_LOW_RANK(ROW, SIZE)                                                          \
     STRUCTOPT_KERNELS_QUANTIZE_ROWS(ROW, SIZE)                                                     \
+    STRUCTOPT_KERNELS_PACK_S8(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_GEMM_S8(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_IMAGE_S8(ROW, SIZE)                                                          \
     STRUCTOPT_KERNELS_CONVOLUTION_S8(ROW, SIZE)                                                    \
