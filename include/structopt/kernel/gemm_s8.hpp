@@ -212,35 +212,12 @@ void gemm_s8_tiled(index_t m, index_t n, index_t k, const s8_product& product,
     }
 }
 
-/// Arguments that do not depend on the kind of result.
-template <class Result>
-s8_arguments s8_result_arguments(const Result& y, s8_result kind) noexcept
-{
-    s8_arguments t{};
-    t.kind = kind;
-    t.y = y.data;
-    t.row_stride = y.row_stride;
-    t.col_stride = y.col_stride;
-    return t;
-}
-
 inline s8_product s8_product_of(const code_operand& x, const integer_start& start) noexcept
 {
     s8_product product;
     product.codes = x;
     product.start = start;
     return product;
-}
-
-inline s8_arguments s8_float_arguments(const matrix_result<float>& y, const dequantize& e) noexcept
-{
-    s8_arguments t = detail::s8_result_arguments(y, s8_result::floats);
-    t.x_scale = e.x_scale;
-    t.x_scale_step = e.one_x_scale ? 0 : 1;
-    t.w_scale = e.w_scale;
-    t.bias = e.bias;
-    t.act = e.act;
-    return t;
 }
 
 } // namespace detail

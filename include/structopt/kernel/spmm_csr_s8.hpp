@@ -7,7 +7,7 @@
 /// speed: processors multiply int32 at half the rate or less.
 #pragma once
 
-#include <structopt/kernel/gemm_s8.hpp>
+#include <structopt/kernel/operand_s8.hpp>
 #include <structopt/kernel/spmm_tile.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/widen.hpp>

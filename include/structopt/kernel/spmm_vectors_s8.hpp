@@ -2,11 +2,7 @@
 /// Integer product with int8 weights in vectors of 16 rows x 1 column: y = dequantize(x W^T), exact
 /// sums.
 ///
-/// Layout. W [rows, columns] in block rows of 16. A block row lists its columns that are not all zero,
-/// ascending, in quads: `offsets`, one more than block rows, counts quads; quad q has four columns
-/// indices[4 q] .. and 64 codes, the four of row 0, of row 1, ...: one 32-bit lane per row. The last
-/// quad of a block row is filled up with zeros at its last column. Rows past the end are zeros.
-/// `corrections` holds, per row of all block rows, -128 times the sum of its codes.
+/// Layout: see vectors_s8.hpp.
 ///
 /// Method. Batches: a tile X^T [columns][bytes of a register], one byte per sample. The four lines
 /// of each quad are interleaved to words, four activations of a sample, once per block row, and stay
@@ -19,42 +15,23 @@
 /// instructions per quad, 2.5 cycles at best.
 #pragma once
 
-#include <structopt/core/parallel.hpp>
-#include <structopt/kernel/gemm_s8.hpp>
+#include <structopt/kernel/finish_s8.hpp>
+#include <structopt/kernel/operand_s8.hpp>
 #include <structopt/kernel/spmm_csr_s8.hpp>
+#include <structopt/kernel/spmm_vectors_s8_batch.hpp>
+#include <structopt/kernel/turn_codes.hpp>
+#include <structopt/kernel/vectors_s8.hpp>
 #include <structopt/simd/interleave.hpp>
 #include <structopt/simd/prefetch.hpp>
-#include <structopt/simd/transpose.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
-STRUCTOPT_BEGIN_SHARED_NAMESPACE
-
-/// A sparse int8 matrix in vectors; see the top of the file.
-template <class Index>
-struct vectors_s8_operand
-{
-    index_t rows = 0;
-    index_t columns = 0;
-    const std::uint32_t* offsets = nullptr;
-    const Index* indices = nullptr;
-    const std::int8_t* values = nullptr;
-    const std::int32_t* corrections = nullptr;
-};
-
-STRUCTOPT_END_SHARED_NAMESPACE
-
 STRUCTOPT_BEGIN_NAMESPACE
 namespace kernel
 {
-
-using shared::vectors_s8_operand;
-
-/// Rows of one vector.
-inline constexpr index_t vector_s8_rows = 16;
 
 /// Bytes of scratch of `spmm_vectors_s8`.
 template <class Arch = simd::default_arch>
@@ -74,342 +51,9 @@ void spmm_vectors_s8(index_t batch, const vectors_s8_operand<Index>& w, const st
 namespace detail
 {
 
-/// Sizes that the product is built from.
-template <class Arch, simd::dot_kind Kind>
-struct vectors_s8_shape
-{
-    static constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    /// Registers of lanes of one vector.
-    static constexpr index_t parts = vector_s8_rows / lanes;
-    /// Most samples that are multiplied with rows as lanes.
-    static constexpr index_t few = lanes / 2;
-    /// Registers of samples of a tile, and those that are multiplied at once.
-    static constexpr index_t registers = simd::interleave_registers<Arch>;
-    static constexpr index_t at_once(index_t of) noexcept
-    {
-        constexpr bool wide = simd::dot<Arch, Kind>::weight_registers > 1;
-        constexpr index_t most = Kind == simd::dot_kind::scalar              ? 1
-                                 : simd::register_count<Arch> >= 32 && !wide ? 4
-                                                                             : 2;
-        return of < most ? of : most;
-    }
-    /// Most rows that so many registers of samples are multiplied by at once.
-    static constexpr index_t rows(index_t vectors) noexcept
-    {
-        constexpr index_t needed = simd::dot<Arch, Kind>::weight_registers;
-        const index_t left = simd::register_count<Arch> - needed * (vectors + 1) - 1;
-        return Kind == simd::dot_kind::scalar ? 2 : left / vectors < 16 ? left / vectors : 16;
-    }
-    /// Quads of so many samples whose words are kept at once: 16 KiB.
-    static constexpr index_t quads(index_t samples) noexcept
-    {
-        return (index_t{1} << 12) / samples;
-    }
-};
-
 /// The architecture whose registers hold one line of X^T for a few samples: 16 bytes.
 template <class Arch>
 using vectors_s8_short = std::conditional_t<simd::register_bytes<Arch> == 16, Arch, xsimd::sse2>;
-
-/// lines[c * bytes of a register of Lines + s] = x[s * x_row + c] + offset; `offset` where there is
-/// no sample.
-template <class Arch, class Lines, simd::dot_kind Kind>
-void turn_codes(index_t count, index_t columns, const std::int8_t* x, index_t x_row,
-    std::uint8_t* lines) noexcept
-{
-    using word = simd::batch<std::int32_t, Lines>;
-    using real = simd::batch<float, Lines>;
-    constexpr index_t lanes = simd::width<std::int32_t, Lines>;
-    constexpr index_t bytes = simd::interleave_width<Lines>;
-    constexpr index_t registers = simd::interleave_registers<Lines>;
-    static_assert(registers == 4);
-    const word flip(simd::dot<Arch, Kind>::offset == 0 ? 0 : -0x7f7f7f80);
-    alignas(64) std::uint8_t rest[4][static_cast<std::size_t>(bytes)] = {};
-    for (index_t c = 0; c < columns; c += bytes)
-    {
-        const index_t left = columns - c < bytes ? columns - c : bytes;
-        // Four samples as words of a register of columns; groups of four samples are the rows of
-        // squares.
-        alignas(64) std::int32_t words[registers][static_cast<std::size_t>(lanes)]
-                                      [static_cast<std::size_t>(lanes)];
-        for (index_t g = 0; g < lanes; ++g)
-        {
-            word four[registers] = {};
-            if (4 * g < count)
-            {
-                const std::uint8_t* from[4];
-                for (index_t j = 0; j < 4; ++j)
-                {
-                    const bool there = 4 * g + j < count;
-                    from[j] = rest[j];
-                    if (there && left == bytes)
-                    {
-                        from[j] =
-                            reinterpret_cast<const std::uint8_t*>(x + (4 * g + j) * x_row + c);
-                    }
-                    else
-                    {
-                        std::memset(rest[j], 0, sizeof rest[j]);
-                        if (there)
-                        {
-                            std::memcpy(rest[j], x + (4 * g + j) * x_row + c,
-                                static_cast<std::size_t>(left));
-                        }
-                    }
-                }
-                simd::interleave<Lines>(from[0], from[1], from[2], from[3], four);
-            }
-            STRUCTOPT_UNROLL
-            for (index_t v = 0; v < registers; ++v)
-            {
-                four[v].store_aligned(words[v][g]);
-            }
-        }
-        for (index_t v = 0; v < registers && v * lanes < left; ++v)
-        {
-            real square[static_cast<std::size_t>(lanes)];
-            STRUCTOPT_UNROLL
-            for (index_t g = 0; g < lanes; ++g)
-            {
-                square[g] = simd::bit_cast<float>(word::load_aligned(words[v][g]));
-            }
-            simd::transpose<float, Lines>(square);
-            std::uint8_t* const to = lines + (c + v * lanes) * bytes;
-            STRUCTOPT_UNROLL
-            for (index_t i = 0; i < lanes; ++i)
-            {
-                if (v * lanes + i < left)
-                {
-                    simd::store_bytes(reinterpret_cast<std::int8_t*>(to + i * bytes),
-                        simd::bit_cast<std::int32_t>(square[i]) ^ flip);
-                }
-            }
-        }
-    }
-}
-
-/// Calls `body(first, last)` over runs of block rows, of about 2^21 multiply-adds each.
-template <class Index, class Body>
-void vectors_s8_for_blocks(
-    const vectors_s8_operand<Index>& w, index_t samples, const Body& body) noexcept
-{
-    const index_t blocks = (w.rows + vector_s8_rows - 1) / vector_s8_rows;
-    const double work = static_cast<double>(w.offsets[blocks]) * 64.0 *
-                        static_cast<double>(samples) / static_cast<double>(index_t{1} << 21);
-    const index_t parts = work < 2.0 ? 1 : work > 32.0 ? 32 : static_cast<index_t>(work);
-    parallel_for(blocks, (blocks + parts - 1) / parts, body);
-}
-
-/// What the sums of a block row start from.
-template <class Arch, simd::dot_kind Kind, class Index>
-STRUCTOPT_ALWAYS_INLINE std::int32_t vectors_s8_start(
-    const vectors_s8_operand<Index>& w, index_t row) noexcept
-{
-    return simd::dot<Arch, Kind>::offset == 0 ? 0 : w.corrections[row];
-}
-
-/// Adds, to the sums of `Rows` rows, the products of some quads with `Vectors` registers of samples;
-/// words and sums have lines of `Length` samples.
-template <class Arch, simd::dot_kind Kind, index_t Rows, index_t Vectors, index_t Length>
-void vectors_s8_pass(index_t quads, const std::uint32_t* words, const std::int8_t* values,
-    std::int32_t* sums) noexcept
-{
-    using dot = simd::dot<Arch, Kind>;
-    using integer = simd::batch<std::int32_t, Arch>;
-    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    integer sum[Rows][Vectors];
-    STRUCTOPT_UNROLL
-    for (index_t r = 0; r < Rows; ++r)
-    {
-        STRUCTOPT_UNROLL
-        for (index_t v = 0; v < Vectors; ++v)
-        {
-            sum[r][v] = integer::load_aligned(sums + r * Length + v * lanes);
-        }
-    }
-    // The quads after these are asked for meanwhile.
-    const index_t ahead = quads * 4 * vector_s8_rows;
-    const auto* x = reinterpret_cast<const std::int8_t*>(words);
-    for (index_t q = 0; q < quads; ++q)
-    {
-        simd::prefetch(values + ahead);
-        typename dot::weights left[Vectors];
-        STRUCTOPT_UNROLL
-        for (index_t v = 0; v < Vectors; ++v)
-        {
-            left[v] = dot::load(x + 4 * lanes * v);
-        }
-        STRUCTOPT_UNROLL
-        for (index_t r = 0; r < Rows; ++r)
-        {
-            const typename dot::activations right = dot::spread(values + 4 * r);
-            STRUCTOPT_UNROLL
-            for (index_t v = 0; v < Vectors; ++v)
-            {
-                sum[r][v] = dot::add_turned(sum[r][v], left[v], right);
-            }
-        }
-        x += 4 * Length;
-        values += 4 * vector_s8_rows;
-    }
-    STRUCTOPT_UNROLL
-    for (index_t r = 0; r < Rows; ++r)
-    {
-        STRUCTOPT_UNROLL
-        for (index_t v = 0; v < Vectors; ++v)
-        {
-            sum[r][v].store_aligned(sums + r * Length + v * lanes);
-        }
-    }
-}
-
-/// The rows of a block from `From` on, as many at a time as fit in registers, in passes of nearly
-/// equal height; `before()` is called before each.
-template <class Arch, simd::dot_kind Kind, index_t From, index_t Vectors, index_t Length,
-    class Before>
-STRUCTOPT_ALWAYS_INLINE void vectors_s8_rows(index_t quads, const std::uint32_t* words,
-    const std::int8_t* values, std::int32_t* sums, const Before& before) noexcept
-{
-    constexpr index_t most = vectors_s8_shape<Arch, Kind>::rows(Vectors);
-    constexpr index_t left = vector_s8_rows - From;
-    constexpr index_t passes = (left + most - 1) / most;
-    constexpr index_t rows = (left + passes - 1) / passes;
-    before();
-    detail::vectors_s8_pass<Arch, Kind, rows, Vectors, Length>(
-        quads, words, values + 4 * From, sums + From * Length);
-    if constexpr (From + rows < vector_s8_rows)
-    {
-        detail::vectors_s8_rows<Arch, Kind, From + rows, Vectors, Length>(
-            quads, words, values, sums, before);
-    }
-}
-
-/// All rows, for the registers of samples from `From` on.
-template <class Arch, simd::dot_kind Kind, index_t From, index_t Registers, class Before>
-STRUCTOPT_ALWAYS_INLINE void vectors_s8_samples(index_t quads, const std::uint32_t* words,
-    const std::int8_t* values, std::int32_t* sums, const Before& before) noexcept
-{
-    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    constexpr index_t vectors = vectors_s8_shape<Arch, Kind>::at_once(Registers - From);
-    detail::vectors_s8_rows<Arch, Kind, 0, vectors, Registers * lanes>(
-        quads, words + From * lanes, values, sums + From * lanes, before);
-    if constexpr (From + vectors < Registers)
-    {
-        detail::vectors_s8_samples<Arch, Kind, From + vectors, Registers>(
-            quads, words, values, sums, before);
-    }
-}
-
-/// Converts and writes one register of samples, `count` at most, of the sums of a block row, which
-/// are `length` apart.
-template <class Arch, class Index>
-void vectors_s8_write(const vectors_s8_operand<Index>& w, index_t row, index_t count,
-    const std::int32_t* sums, index_t length, const float* x_scale, const dequantize& e,
-    matrix_result<float> y) noexcept
-{
-    using integer = simd::batch<std::int32_t, Arch>;
-    using real = simd::batch<float, Arch>;
-    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    const real scale = simd::load<Arch>(x_scale);
-    for (index_t r = row; r < row + vector_s8_rows && r < w.rows; r += lanes)
-    {
-        const index_t left = w.rows - r < lanes ? w.rows - r : lanes;
-        real results[static_cast<std::size_t>(lanes)][1];
-        for (index_t i = 0; i < left; ++i)
-        {
-            results[i][0] = detail::dequantized<Arch>(
-                simd::to_float(integer::load_aligned(sums)), scale, e, r + i);
-            sums += length;
-        }
-        spmm_store<float, Arch, 1>(
-            results, left, count, y.data + r * y.col_stride, y.row_stride, y.col_stride);
-    }
-}
-
-/// A tile of samples, whose lines are a register long; `x_scale` has one number per lane.
-template <index_t Registers, class Arch, simd::dot_kind Kind, class Index>
-void vectors_s8_tile(const vectors_s8_operand<Index>& w, index_t count, const std::uint8_t* lines,
-    const float* x_scale, const dequantize& e, matrix_result<float> y) noexcept
-{
-    using shape = vectors_s8_shape<Arch, Kind>;
-    using integer = simd::batch<std::int32_t, Arch>;
-    constexpr index_t lanes = shape::lanes;
-    constexpr index_t length = Registers * lanes;
-    constexpr index_t bytes = simd::interleave_width<Arch>;
-    constexpr index_t most = shape::quads(length);
-    detail::vectors_s8_for_blocks(w, length,
-        [&](index_t first_block, index_t last_block)
-        {
-            alignas(64) std::uint32_t words[static_cast<std::size_t>(most * length)];
-            alignas(64) std::int32_t sums[2][static_cast<std::size_t>(vector_s8_rows * length)];
-            // Results go out while the next block row is computed, one register of samples before
-            // each loop that only reads: rows of y that are a power of two apart share a place in
-            // the cache, and more of them would wait for each other.
-            index_t written = Registers;
-            index_t pending = 0;
-            const auto write = [&]
-            {
-                if (written < Registers && written * lanes < count)
-                {
-                    const index_t s = written * lanes;
-                    detail::vectors_s8_write<Arch>(w, pending * vector_s8_rows,
-                        count - s < lanes ? count - s : lanes, sums[pending % 2] + s, length,
-                        x_scale + s, e, {y.data + s * y.row_stride, y.row_stride, y.col_stride});
-                }
-                ++written;
-            };
-            for (index_t b = first_block; b < last_block; ++b)
-            {
-                std::int32_t* const own = sums[b % 2];
-                for (index_t r = 0; r < vector_s8_rows; ++r)
-                {
-                    const integer start(
-                        detail::vectors_s8_start<Arch, Kind>(w, b * vector_s8_rows + r));
-                    for (index_t v = 0; v < Registers; ++v)
-                    {
-                        start.store_aligned(own + r * length + v * lanes);
-                    }
-                }
-                const auto first = static_cast<index_t>(w.offsets[b]);
-                const auto last = static_cast<index_t>(w.offsets[b + 1]);
-                write();
-                for (index_t q = first; q < last; q += most)
-                {
-                    const index_t quads = last - q < most ? last - q : most;
-                    const Index* column = w.indices + 4 * q;
-                    auto* to = reinterpret_cast<std::int32_t*>(words);
-                    for (index_t i = 0; i < quads; ++i)
-                    {
-                        const auto line = [&](index_t j) STRUCTOPT_LAMBDA_INLINE
-                        {
-                            return lines + static_cast<index_t>(column[j]) * bytes;
-                        };
-                        integer four[static_cast<std::size_t>(shape::registers)];
-                        simd::interleave<Arch>(line(0), line(1), line(2), line(3), four);
-                        STRUCTOPT_UNROLL
-                        for (index_t v = 0; v < Registers; ++v)
-                        {
-                            four[v].store_aligned(to + v * lanes);
-                        }
-                        to += length;
-                        column += 4;
-                    }
-                    detail::vectors_s8_samples<Arch, Kind, 0, Registers>(
-                        quads, words, w.values + q * 4 * vector_s8_rows, own, write);
-                }
-                while (written < Registers)
-                {
-                    write();
-                }
-                pending = b;
-                written = 0;
-            }
-            while (written < Registers)
-            {
-                write();
-            }
-        });
-}
 
 /// Converts and writes the sums [samples][rows of a block] of one block row.
 template <class Arch, simd::dot_kind Kind, class Index>
