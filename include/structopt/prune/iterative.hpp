@@ -5,10 +5,11 @@
 #include <structopt/core/error.hpp>
 #include <structopt/core/finite.hpp>
 #include <structopt/prune/mask.hpp>
+#include <structopt/prune/scores.hpp>
 #include <structopt/schedule/exponential_sparsity.hpp>
 
-#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <string>
@@ -70,27 +71,32 @@ struct iterative_options
     friend bool operator==(const iterative_options&, const iterative_options&) = default;
 };
 
-/// The mask that keeps the weights with the highest of the given scores, none that `before` has
-/// removed: exactly round(sparsity * n) go, per layer or in all, and those of `before` are among
-/// them.
+/// The mask that keeps the weights with the highest scores, none that `before` has removed: exactly
+/// round(sparsity * n) go, per layer or in all, and those of `before` are among them. An empty
+/// `before` has removed none.
 ///
-/// `scores` has one list per trainable parameter, empty for those that are not pruned, as
-/// `mask::keep`. Throws `argument_error` for scores that are not finite, a sparsity outside [0, 1),
-/// and where `before` has removed more already; `shape_error` for another network's mask.
-inline mask make_nested_mask(
-    std::vector<std::vector<double>> scores, const mask_options& options, const mask& before);
+/// Throws `argument_error` for scores that are not finite, a sparsity outside [0, 1), and where
+/// `before` has removed more already; `shape_error` for another network's mask or scores.
+template <class Network>
+mask make_nested_mask(
+    const Network& network, const scores& found, const mask_options& options, const mask& before);
 
-/// The same, of the scores of a criterion.
-template <weight_criterion Criterion, class Network>
+/// The same, by a criterion on weights alone.
+template <class Network, data_free_criterion<Network> Criterion>
 mask make_nested_mask(const Network& network, const Criterion& criterion,
-    const mask_options& options, const mask& before);
+    const mask_options& options, const mask& before)
+{
+    return prune::make_nested_mask(network, prune::score(network, criterion), options, before);
+}
 
 /// Prunes in rounds, and lets the caller train in between: for every sparsity a mask is chosen,
 /// applied, and `train(network, mask, round)` is called, round = 0, 1, ...
 ///
-/// `choose` is a weight criterion, or a function `choose(network, mask_options, mask before)` that
-/// returns a mask, for criteria that look at data. Weights that an earlier round removed stay
-/// removed; the sparsity of every round is exact. `train` fine-tunes under the mask, typically
+/// `choose` is a criterion on weights alone, or a function `choose(network)` that returns `scores`,
+/// for criteria that look at data, or a function `choose(network, mask_options, mask before)` that
+/// returns a mask, for methods that also move the survivors. With scores, weights that an earlier
+/// round removed stay removed and the sparsity of every round is exact. `train` fine-tunes under the
+/// mask, typically
 ///
 ///     prune::iterative(net, prune::magnitude{}, {.sparsities = prune::exponential_levels(0.95, 5)},
 ///         [&](auto& network, const prune::mask& mask, index_t)
@@ -107,45 +113,38 @@ mask iterative(
 
 // ---------------------------------------------------------------------------------------------
 
-inline mask make_nested_mask(
-    std::vector<std::vector<double>> scores, const mask_options& options, const mask& before)
+namespace detail
+{
+
+/// `make_nested_mask` of one list of scores per trainable parameter, empty for those not pruned.
+inline mask nested_mask(
+    const std::vector<std::vector<double>>& lists, const mask_options& options, const mask& before)
 {
     detail::check_share("sparsity", options.sparsity);
+    const auto fits = [&]
+    {
+        bool same = before.keep.size() == lists.size();
+        for (std::size_t p = 0; same && p < lists.size(); ++p)
+        {
+            same = before.keep[p].size() == lists[p].size();
+        }
+        return same;
+    };
+    if (!before.keep.empty() && !fits())
+    {
+        structopt::detail::raise<shape_error>(
+            "make_nested_mask before", "a mask of the same network", "other extents");
+    }
     mask m;
-    for (std::size_t p = 0; p < scores.size(); ++p)
-    {
-        detail::check_scores(
-            "scores of parameter " + std::to_string(p), std::span(std::as_const(scores[p])));
-        m.keep.emplace_back(scores[p].size(), std::uint8_t{1});
-    }
-    if (!before.keep.empty())
-    {
-        bool fits = before.keep.size() == scores.size();
-        for (std::size_t p = 0; fits && p < scores.size(); ++p)
-        {
-            fits = before.keep[p].size() == scores[p].size();
-        }
-        if (!fits)
-        {
-            structopt::detail::raise<shape_error>(
-                "make_nested_mask before", "a mask of the same network", "other extents");
-        }
-    }
     std::vector<std::vector<std::size_t>> groups;
-    if (options.scope == scope::global)
+    for (std::size_t p = 0; p < lists.size(); ++p)
     {
-        groups.emplace_back();
-        for (std::size_t p = 0; p < scores.size(); ++p)
+        m.keep.emplace_back(lists[p].size(), std::uint8_t{1});
+        if (groups.empty() || options.scope == scope::per_layer)
         {
-            groups.back().push_back(p);
+            groups.emplace_back();
         }
-    }
-    else
-    {
-        for (std::size_t p = 0; p < scores.size(); ++p)
-        {
-            groups.push_back({p});
-        }
+        groups.back().push_back(p);
     }
     for (const auto& group : groups)
     {
@@ -153,11 +152,11 @@ inline mask make_nested_mask(
         std::size_t gone = 0;
         for (const std::size_t p : group)
         {
-            for (std::size_t i = 0; i < scores[p].size(); ++i)
+            for (std::size_t i = 0; i < lists[p].size(); ++i)
             {
                 const bool removed = !before.keep.empty() && before.keep[p][i] == 0;
                 gone += removed ? 1 : 0;
-                all.push_back(removed ? -std::numeric_limits<double>::max() : scores[p][i]);
+                all.push_back(removed ? -std::numeric_limits<double>::infinity() : lists[p][i]);
             }
         }
         const std::size_t n = detail::share_of(options.sparsity, all.size());
@@ -171,9 +170,9 @@ inline mask make_nested_mask(
         std::size_t first = 0;
         for (const std::size_t i : detail::lowest(std::span<const double>(all), n))
         {
-            while (i >= first + scores[group[p]].size())
+            while (i >= first + lists[group[p]].size())
             {
-                first += scores[group[p++]].size();
+                first += lists[group[p++]].size();
             }
             m.keep[group[p]][i - first] = 0;
         }
@@ -181,28 +180,42 @@ inline mask make_nested_mask(
     return m;
 }
 
-template <weight_criterion Criterion, class Network>
-mask make_nested_mask(const Network& network, const Criterion& criterion,
-    const mask_options& options, const mask& before)
+} // namespace detail
+
+template <class Network>
+mask make_nested_mask(
+    const Network& network, const scores& found, const mask_options& options, const mask& before)
 {
-    std::vector<std::vector<double>> scores;
+    mask m;
     if constexpr (detail::check_prunable<Network>())
     {
+        prune::check_scores(found);
+        const scores expected = detail::empty_scores(network);
+        bool fits = found.layers.size() == expected.layers.size();
+        for (std::size_t p = 0; fits && p < expected.layers.size(); ++p)
+        {
+            fits = found.layers[p].parameter == expected.layers[p].parameter &&
+                   found.layers[p].extents() == expected.layers[p].extents();
+        }
+        if (!fits)
+        {
+            structopt::detail::raise<shape_error>(
+                "make_nested_mask scores", "scores of the same network", "other extents");
+        }
+        std::size_t parameters = 0;
         detail::visit_prunable(network,
-            [&]<class Weight>(const nn::parameter_name& name, const Weight& w)
+            [&](const nn::parameter_name&, const auto&)
             {
-                auto& list = scores.emplace_back();
-                if constexpr (!std::is_null_pointer_v<Weight>)
-                {
-                    std::vector<typename Weight::value_type> raw(
-                        static_cast<std::size_t>(w.size()));
-                    criterion.score(w, std::span(raw));
-                    detail::check_scores(name.text(), std::span(std::as_const(raw)));
-                    list.assign(raw.begin(), raw.end());
-                }
+                ++parameters;
             });
+        std::vector<std::vector<double>> lists(parameters);
+        for (const layer_scores& layer : found.layers)
+        {
+            lists[static_cast<std::size_t>(layer.parameter)] = layer.values;
+        }
+        m = detail::nested_mask(lists, options, before);
     }
-    return prune::make_nested_mask(std::move(scores), options, before);
+    return m;
 }
 
 template <class Network, class Choose, class Train>
@@ -215,9 +228,13 @@ mask iterative(
     for (const double sparsity : options.sparsities)
     {
         const mask_options how{.sparsity = sparsity, .scope = options.scope};
-        if constexpr (weight_criterion<Choose>)
+        if constexpr (data_free_criterion<Choose, Network>)
         {
             m = prune::make_nested_mask(network, choose, how, m);
+        }
+        else if constexpr (requires { prune::check_scores(choose(network)); })
+        {
+            m = prune::make_nested_mask(network, choose(network), how, m);
         }
         else
         {

@@ -248,8 +248,8 @@ public:
         if (step <= m_end)
         {
             random_engine rng = detail::draw_for_step(at);
-            const double chance = std::pow(
-                1 + m_options.gamma * static_cast<double>(step), -m_options.power);
+            const double chance =
+                std::pow(1 + m_options.gamma * static_cast<double>(step), -m_options.power);
             if (step == m_end || (step % m_options.every == 0 && bernoulli(rng, chance)))
             {
                 change(at.network, step);
@@ -298,7 +298,7 @@ private:
         {
             if (step == m_end)
             {
-                m_state.mask = prune::make_nested_mask(std::move(magnitudes),
+                m_state.mask = detail::nested_mask(magnitudes,
                     {.sparsity = m_threshold.sparsity(step), .scope = m_threshold.scope}, {});
                 return;
             }
@@ -311,7 +311,7 @@ private:
             for (std::size_t i = 0; i < magnitudes[p].size(); ++i)
             {
                 auto& keep = m_state.mask.keep[p][i];
-                keep = magnitudes[p][i] < low ? std::uint8_t{0}
+                keep = magnitudes[p][i] < low     ? std::uint8_t{0}
                        : magnitudes[p][i] >= high ? std::uint8_t{1}
                                                   : keep;
             }

@@ -1,0 +1,135 @@
+// docs/results/prune.{json,md}: several tables, of which a run may measure a part again.
+#pragma once
+
+#include "result_table.hpp"
+
+#include <structopt/io/atomic_file.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace prune_results
+{
+
+/// Tables by name, each made of the rows of its stages in a fixed order.
+class tables
+{
+public:
+    /// Takes over what an earlier run has left in `folder`, stage by stage.
+    explicit tables(std::string folder)
+        : m_folder(std::move(folder))
+    {
+        std::ifstream file(m_folder + "/prune.json");
+        if (file)
+        {
+            m_old = nlohmann::ordered_json::parse(file).value(
+                "tables", nlohmann::ordered_json::object());
+        }
+    }
+
+    /// The next table, with the words above it.
+    void begin(const std::string& name, std::string text)
+    {
+        m_tables[name] = {{"text", std::move(text)}, {"stages", nlohmann::ordered_json::object()}};
+        m_name = name;
+    }
+
+    /// A stage that is not measured this time: its old rows stay.
+    void keep(const std::string& stage)
+    {
+        if (m_old.contains(m_name) && m_old[m_name]["stages"].contains(stage))
+        {
+            m_tables[m_name]["stages"][stage] = m_old[m_name]["stages"][stage];
+        }
+    }
+
+    /// The rows of a stage, measured now; both files are written.
+    void put(const std::string& stage, nlohmann::ordered_json rows, double seconds)
+    {
+        for (const auto& row : rows)
+        {
+            std::printf("%s\n", row.dump().c_str());
+        }
+        std::fflush(stdout);
+        m_tables[m_name]["stages"][stage] = {{"commit", results::environment("STRUCTOPT_COMMIT")},
+            {"seconds", seconds}, {"rows", std::move(rows)}};
+    }
+
+    /// Writes both files; throws `structopt::file_error`.
+    void write() const
+    {
+        std::filesystem::create_directories(m_folder);
+        nlohmann::ordered_json json;
+        json["command"] = results::environment("STRUCTOPT_COMMAND");
+        json["commit"] = results::environment("STRUCTOPT_COMMIT");
+        json["compiler"] = results::environment("STRUCTOPT_COMPILER");
+        json["cpu"] = results::environment("STRUCTOPT_CPU");
+        json["tables"] = m_tables;
+        structopt::io::write_file(m_folder + "/prune.json", json.dump(1) + "\n");
+        structopt::io::write_file(m_folder + "/prune.md", page());
+    }
+
+private:
+    static std::string cell(const nlohmann::ordered_json& value)
+    {
+        return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump();
+    }
+
+    std::string page() const
+    {
+        std::ostringstream page;
+        page << "# Pruning\n";
+        for (const auto& table : m_tables.items())
+        {
+            page << "\n## " << table.key() << "\n\n"
+                 << table.value()["text"].get<std::string>() << "\n\n";
+            bool head = true;
+            double seconds = 0;
+            for (const auto& stage : table.value()["stages"].items())
+            {
+                seconds += stage.value()["seconds"].get<double>();
+                for (const auto& row : stage.value()["rows"])
+                {
+                    if (head)
+                    {
+                        std::string rule;
+                        for (const auto& item : row.items())
+                        {
+                            page << "| " << item.key() << ' ';
+                            rule += "|---";
+                        }
+                        page << "|\n" << rule << "|\n";
+                        head = false;
+                    }
+                    for (const auto& item : row.items())
+                    {
+                        page << "| " << cell(item.value()) << ' ';
+                    }
+                    page << "|\n";
+                }
+            }
+            char text[64];
+            std::snprintf(text, sizeof text, "%.0f", seconds);
+            page << "\nProcessor time: " << text << " s, one thread.\n";
+        }
+        page << "\nMade by `" << results::environment("STRUCTOPT_COMMAND") << "`, "
+             << results::environment("STRUCTOPT_COMPILER") << ", "
+             << results::environment("STRUCTOPT_CPU")
+             << "; the commit of every stage is in the JSON file.\n";
+        return page.str();
+    }
+
+    std::string m_folder;
+    std::string m_name;
+    nlohmann::ordered_json m_old = nlohmann::ordered_json::object();
+    nlohmann::ordered_json m_tables = nlohmann::ordered_json::object();
+};
+
+} // namespace prune_results
