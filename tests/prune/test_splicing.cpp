@@ -81,7 +81,7 @@ struct reference
         }
     }
 
-    void on_step(context& at) const
+    void on_step(context& at)
     {
         const auto w = nn::trainable_parameters<float>(weights);
         const auto v = nn::trainable_parameters<float>(at.network);
@@ -95,8 +95,6 @@ struct reference
             }
         }
     }
-
-    mutable sparse_problem::network_type scratch = weights;
 };
 
 } // namespace
@@ -111,7 +109,7 @@ TEST_SUITE("smoke")
         splicing cut{
             deviation_threshold{.c = 0.3}, prune::splicing_options{.gamma = 0, .until = 1}};
         reference slow(net, 0.3);
-        p.fit(net, 6, slow, cut);
+        p.fit(net, 6, cut, slow);
         CHECK(cut.mask() == slow.mask);
         CHECK(slow.changes > 0); // some were spliced back
         CHECK(cut.mask().sparsity() > 0.3);

@@ -20,7 +20,15 @@
 namespace support
 {
 
-/// 64 samples of 6 numbers, two classes; networks 6-20-2 (120 and 40 weights).
+/// 6-20-2: 120 and 40 weights.
+inline auto sparse_network()
+{
+    structopt::random_engine rng(1);
+    return structopt::nn::sequential{structopt::nn::dense{{.in = 6, .out = 20}, rng},
+        structopt::nn::relu{}, structopt::nn::dense{{.in = 20, .out = 2}, rng}};
+}
+
+/// 64 samples of 6 numbers, two classes.
 struct sparse_problem
 {
     structopt::tensor<float, 2> x;
@@ -41,14 +49,12 @@ struct sparse_problem
         return structopt::train::labelled(x, labels);
     }
 
-    static auto network(std::uint64_t seed = 1)
-    {
-        structopt::random_engine rng(seed);
-        return structopt::nn::sequential{structopt::nn::dense{{.in = 6, .out = 20}, rng},
-            structopt::nn::relu{}, structopt::nn::dense{{.in = 20, .out = 2}, rng}};
-    }
+    using network_type = decltype(sparse_network());
 
-    using network_type = decltype(network());
+    static network_type network()
+    {
+        return sparse_network();
+    }
 
     /// Momentum and weight decay, against which a mask has to be kept.
     static constexpr structopt::optim::momentum heavy{

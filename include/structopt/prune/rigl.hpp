@@ -19,8 +19,11 @@ struct rigl_options
 {
     /// Steps between two updates.
     index_t every = 100;
-    /// Share of a layer's weights that move at the first update; it falls to 0 along a cosine.
+    /// Share of a layer's weights that move at the first update.
     double fraction = 0.3;
+    /// Where that share falls to, along a cosine; 0 in the paper. The same as `fraction` for streams
+    /// without an end.
+    double final_fraction = 0.0;
     /// The share of the training's steps after which the mask stays.
     double until = 0.75;
 
@@ -28,6 +31,7 @@ struct rigl_options
     void validate() const
     {
         detail::check_rewiring("prune::rigl", every, fraction, until);
+        detail::check_rewiring("prune::rigl final", every, final_fraction, until);
     }
 
     friend bool operator==(const rigl_options&, const rigl_options&) = default;
@@ -72,7 +76,9 @@ public:
         const index_t step = at.run.optimizer.step;
         if (step > 0 && step < m_end && step % m_options.every == 0)
         {
-            const double share = detail::cosine_fraction(m_options.fraction, step, m_end);
+            const double share = m_options.final_fraction +
+                                 detail::cosine_fraction(
+                                     m_options.fraction - m_options.final_fraction, step, m_end);
             m_mask.move(
                 at,
                 [&]<class T>(std::span<const T> values, const std::vector<std::size_t>& active)
