@@ -10,6 +10,7 @@
 #include <structopt/prune/evidence.hpp>
 #include <structopt/prune/gradient_times_weight.hpp>
 #include <structopt/prune/gradual.hpp>
+#include <structopt/prune/iterative.hpp>
 #include <structopt/prune/magnitude.hpp>
 #include <structopt/prune/mask.hpp>
 #include <structopt/prune/mean_activation.hpp>
@@ -18,7 +19,11 @@
 #include <structopt/prune/observe.hpp>
 #include <structopt/prune/optimal_brain_damage.hpp>
 #include <structopt/prune/rank_rows.hpp>
+#include <structopt/prune/rewind.hpp>
+#include <structopt/prune/rigl.hpp>
 #include <structopt/prune/scores.hpp>
+#include <structopt/prune/sparse_evolution.hpp>
+#include <structopt/prune/splicing.hpp>
 #include <structopt/prune/taylor.hpp>
 #include <structopt/prune/units.hpp>
 #include <structopt/prune/wanda.hpp>
