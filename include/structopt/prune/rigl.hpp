@@ -76,9 +76,9 @@ public:
         const index_t step = at.run.optimizer.step;
         if (step > 0 && step < m_end && step % m_options.every == 0)
         {
-            const double share = m_options.final_fraction +
-                                 detail::cosine_fraction(
-                                     m_options.fraction - m_options.final_fraction, step, m_end);
+            const double share =
+                m_options.final_fraction +
+                detail::cosine_fraction(m_options.fraction - m_options.final_fraction, step, m_end);
             m_mask.move(
                 at,
                 [&]<class T>(std::span<const T> values, const std::vector<std::size_t>& active)
