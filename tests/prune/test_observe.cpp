@@ -18,6 +18,9 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace test_observe
@@ -97,6 +100,130 @@ struct problem
     }
 };
 
+/// A container of somebody's own, with a parameter besides those of its branch: x + gate branch(x).
+template <class Branch>
+class gated
+{
+    using traits = nn::layer_traits<Branch>;
+
+public:
+    using value_type = double;
+    static constexpr std::string_view name = "gated";
+
+    explicit gated(Branch b)
+        : branch(std::move(b))
+    {
+    }
+
+    shape<2> output_shape(const shape<2>& in) const
+    {
+        return nn::output_shape(branch, in);
+    }
+
+    template <class T, std::size_t N>
+    struct cache
+    {
+        typename traits::template cache<T, N> own;
+        tensor<T, N> y;
+    };
+
+    template <class T>
+    std::size_t scratch_bytes(const shape<2>& in) const
+    {
+        return nn::scratch_bytes<T>(branch, in);
+    }
+
+    void forward(view<const double, 2> x, view<double, 2> y, nn::scratch space) const noexcept
+    {
+        traits::forward(branch, x, y, space);
+        for (index_t i = 0; i < y.size(); ++i)
+        {
+            y.data()[i] = x.data()[i] + gate.data()[0] * y.data()[i];
+        }
+    }
+
+    void forward(view<const double, 2> x, view<double, 2> y, cache<double, 2>& kept) const
+    {
+        resize(kept.y, y.shape());
+        traits::forward(branch, x, as_view(kept.y), kept.own);
+        for (index_t i = 0; i < y.size(); ++i)
+        {
+            y.data()[i] = x.data()[i] + gate.data()[0] * kept.y.data()[i];
+        }
+    }
+
+    void backward(view<const double, 2> x, view<const double, 2>, view<const double, 2> dy,
+        view<double, 2> dx, cache<double, 2>& kept, gated& gradients) const
+    {
+        auto inner = structopt::copy(dy);
+        for (index_t i = 0; i < dy.size(); ++i)
+        {
+            gradients.gate.data()[0] += dy.data()[i] * kept.y.data()[i];
+            inner.data()[i] *= gate.data()[0];
+        }
+        traits::backward(branch, x, as_view(std::as_const(kept.y)), as_view(std::as_const(inner)),
+            dx, kept.own, gradients.branch);
+        for (index_t i = 0; dx.data() != nullptr && i < dy.size(); ++i)
+        {
+            dx.data()[i] += dy.data()[i];
+        }
+    }
+
+    template <class Self, class Visitor>
+    static void parameters(Self& self, Visitor&& visit)
+    {
+        visit("gate", self.gate, nn::role::scale);
+    }
+
+    template <class Self, class Visitor>
+    static void children(Self& self, Visitor&& visit)
+    {
+        visit("branch", self.branch);
+    }
+
+    template <class Change>
+    auto transform(Change&& change) const
+    {
+        gated<std::remove_cvref_t<decltype(change(branch))>> changed(change(branch));
+        changed.gate = gate;
+        return changed;
+    }
+
+    Branch branch;
+    tensor<double, 1> gate = full<double>(shape<1>{1}, 0.7);
+};
+
+/// Mean and mean square of single samples' gradients, by finite differences.
+template <class Network, class Loss>
+auto differences(Network& net, const Loss& loss, index_t n)
+{
+    std::pair<Network, Network> found{nn::zeros_like(net), nn::zeros_like(net)};
+    const auto numbers = nn::trainable_parameters<double>(net);
+    const auto means = nn::trainable_parameters<double>(found.first);
+    const auto squares = nn::trainable_parameters<double>(found.second);
+    constexpr double h = 1e-5;
+    for (index_t i = 0; i < n; ++i)
+    {
+        for (std::size_t k = 0; k < numbers.size(); ++k)
+        {
+            for (std::size_t j = 0; j < numbers[k].values.size(); ++j)
+            {
+                double& w = numbers[k].values[j];
+                const double before = w;
+                w = before + h;
+                const double above = loss(i);
+                w = before - h;
+                const double below = loss(i);
+                w = before;
+                const double g = (above - below) / (2 * h);
+                means[k].values[j] += g / static_cast<double>(n);
+                squares[k].values[j] += g * g / static_cast<double>(n);
+            }
+        }
+    }
+    return found;
+}
+
 /// Largest difference of two networks' trainable numbers.
 template <class Network>
 double apart(const Network& a, const Network& b)
@@ -125,39 +252,47 @@ TEST_SUITE("smoke")
             need<evidence::squared_gradient>{}, {.batch = 3}, p.rng);
         CHECK(seen.have == (evidence::gradient | evidence::squared_gradient));
         CHECK(seen.samples == samples);
-        auto gradient = nn::zeros_like(p.net);
-        auto squared = gradient;
-        const auto numbers = nn::trainable_parameters<double>(p.net);
-        const auto means = nn::trainable_parameters<double>(gradient);
-        const auto squares = nn::trainable_parameters<double>(squared);
-        constexpr double h = 1e-5;
         double loss = 0;
         for (index_t i = 0; i < samples; ++i)
         {
             loss += p.loss(i) / samples;
-            for (std::size_t k = 0; k < numbers.size(); ++k)
-            {
-                for (std::size_t j = 0; j < numbers[k].values.size(); ++j)
-                {
-                    double& w = numbers[k].values[j];
-                    const double before = w;
-                    w = before + h;
-                    const double above = p.loss(i);
-                    w = before - h;
-                    const double below = p.loss(i);
-                    w = before;
-                    const double g = (above - below) / (2 * h);
-                    means[k].values[j] += g / samples;
-                    squares[k].values[j] += g * g / samples;
-                }
-            }
         }
+        const auto wanted = differences(
+            p.net,
+            [&](index_t i)
+            {
+                return p.loss(i);
+            },
+            samples);
         CHECK(seen.loss == doctest::Approx(loss));
-        CHECK(apart(*seen.gradient, gradient) < 1e-8);
-        CHECK(apart(*seen.squared_gradient, squared) < 1e-8);
+        CHECK(apart(*seen.gradient, wanted.first) < 1e-8);
+        CHECK(apart(*seen.squared_gradient, wanted.second) < 1e-8);
         // Numbers are large enough for that to say something.
-        CHECK(apart(squared, nn::zeros_like(squared)) > 1e-2);
+        CHECK(apart(wanted.second, nn::zeros_like(wanted.second)) > 1e-2);
     }
+}
+
+TEST_CASE("a container of one's own with a parameter of its own is differentiated as one layer")
+{
+    random_engine rng(4);
+    nn::sequential net{nn::dense<double>{{.in = 3, .out = 4}, rng},
+        gated{nn::dense<double>{{.in = 4, .out = 4}, rng}},
+        nn::dense<double>{{.in = 4, .out = 2}, rng}};
+    const auto x = random_tensor<double>(shape<2>{5, 3}, rng);
+    const auto targets = random_tensor<double>(shape<2>{5, 2}, rng);
+    const auto seen = prune::observe(net, train::paired(x, targets), nn::mse{},
+        need<evidence::squared_gradient>{}, {.batch = 2}, rng);
+    const auto wanted = differences(
+        net,
+        [&](index_t i)
+        {
+            const auto y = net(structopt::copy(as_view(x).slice(i, i + 1)));
+            return nn::loss_value(nn::mse{}, y, as_view(targets).slice(i, i + 1));
+        },
+        5);
+    CHECK(apart(*seen.gradient, wanted.first) < 1e-7);
+    CHECK(apart(*seen.squared_gradient, wanted.second) < 1e-7);
+    CHECK(wanted.first.layer<1>().gate.data()[0] != 0);
 }
 
 TEST_CASE("the batches do not matter, nor does the loss's reduction")
