@@ -145,6 +145,14 @@ public:
         return concat<new_first, new_second>(std::move(a), change(second));
     }
 
+    /// The units of the first, then those of the second.
+    template <class Walk, class Units>
+    auto walk_units(Walk& walk, const Units& in) const
+    {
+        const auto left = walk(first, in);
+        return walk.join(left, walk(second, in));
+    }
+
     template <std::size_t N>
     index_t cost(const shape<N>& in) const
     {

@@ -122,7 +122,8 @@ public:
         const index_t columns = storage_traits<storage>::columns(weight);
         // Of the groups only those of a layer that lets channels pass follow its channels.
         const bool depthwise = unit_coupling() == coupling::passes;
-        const index_t groups = depthwise && rows >= 1 ? rows : m_options.groups;
+        const index_t groups =
+            depthwise && rows >= 1 ? std::max<index_t>(rows / multiplier(), 1) : m_options.groups;
         bool fits = rows >= 1 && columns >= window && columns % window == 0 && rows % groups == 0;
         if constexpr (std::same_as<storage, tensor<value_type, 4>>)
         {
@@ -286,34 +287,72 @@ public:
         return in[0] * out[2] * out[3] * storage_traits<storage>::nonzeros(weight);
     }
 
-    /// `passes` where every channel is convolved on its own, `blocks` for other groups.
+    /// `passes` where every channel is convolved on its own (into one or several).
     coupling unit_coupling() const noexcept
     {
-        if (m_options.groups == 1)
-        {
-            return coupling::mixes;
-        }
-        return m_options.groups == m_options.in && m_options.out == m_options.in ? coupling::passes
-                                                                                 : coupling::blocks;
+        return m_options.groups > 1 && m_options.groups == m_options.in ? coupling::passes
+                                                                        : coupling::mixes;
     }
 
-    /// The listed output channels; throws `argument_error` unless groups == 1.
+    index_t unit_groups() const noexcept
+    {
+        return m_options.groups;
+    }
+
+    /// The channels that come of one: as many as there are outputs per input of a depthwise
+    /// convolution.
+    std::vector<index_t> map_units(std::span<const index_t> indices, const shape<4>&) const
+    {
+        std::vector<index_t> channels;
+        for (const index_t unit : indices)
+        {
+            for (index_t i = 0; i < multiplier(); ++i)
+            {
+                channels.push_back(unit * multiplier() + i);
+            }
+        }
+        return channels;
+    }
+
+    /// The listed output channels, group by group and of each group equally many. Throws
+    /// `argument_error` for another list.
     conv2d select_outputs(std::span<const index_t> indices) const requires is_dense
     {
-        require_one_group("select_outputs");
+        check_groups("select_outputs", indices, m_options.out);
         conv2d_options options = m_options;
         options.out = static_cast<index_t>(indices.size());
         return conv2d(options, take_rows(weight, indices),
             bias.size() == 0 ? bias : take_rows(bias, indices));
     }
 
-    /// The listed input channels; throws `argument_error` unless groups == 1.
+    /// The listed input channels, group by group and of each group equally many. Throws
+    /// `argument_error` for another list.
     conv2d select_inputs(std::span<const index_t> indices) const requires is_dense
     {
-        require_one_group("select_inputs");
+        check_groups("select_inputs", indices, m_options.in);
         conv2d_options options = m_options;
         options.in = static_cast<index_t>(indices.size());
-        return conv2d(options, take_columns(weight, indices), bias);
+        if (m_options.groups == 1)
+        {
+            return conv2d(options, take_columns(weight, indices), bias);
+        }
+        const index_t depth = m_options.in / m_options.groups;
+        const index_t stay = options.in / m_options.groups;
+        const index_t rows = m_options.out / m_options.groups;
+        const index_t window = m_options.kernel.height * m_options.kernel.width;
+        auto fewer = make_tensor<value_type>(
+            shape<4>{m_options.out, stay, m_options.kernel.height, m_options.kernel.width});
+        value_type* to = fewer.data();
+        for (index_t r = 0; r < m_options.out; ++r)
+        {
+            const index_t group = r / rows;
+            for (index_t i = 0; i < stay; ++i)
+            {
+                const index_t c = indices[static_cast<std::size_t>(group * stay + i)] % depth;
+                to = std::copy_n(weight.data() + (r * depth + c) * window, window, to);
+            }
+        }
+        return conv2d(options, std::move(fewer), bias);
     }
 
     /// The listed channels of a depthwise convolution, which lets channels pass.
@@ -322,12 +361,14 @@ public:
         if (unit_coupling() != coupling::passes)
         {
             structopt::detail::raise<argument_error>(
-                "conv2d select_units", "groups equal to in and out", describe_groups());
+                "conv2d select_units", "as many groups as inputs", describe_groups());
         }
         conv2d_options options = m_options;
-        options.in = options.out = options.groups = static_cast<index_t>(indices.size());
-        return conv2d(options, take_rows(weight, indices),
-            bias.size() == 0 ? bias : take_rows(bias, indices));
+        options.in = options.groups = static_cast<index_t>(indices.size());
+        options.out = options.in * multiplier();
+        const auto rows = map_units(indices, {});
+        return conv2d(
+            options, take_rows(weight, rows), bias.size() == 0 ? bias : take_rows(bias, rows));
     }
 
     /// The same layer over another storage of the same extents. Throws `argument_error` for groups
@@ -388,12 +429,29 @@ private:
                std::to_string(m_options.in) + ", out " + std::to_string(m_options.out);
     }
 
-    void require_one_group(const char* what) const
+    /// Outputs per input of a depthwise convolution.
+    index_t multiplier() const noexcept
     {
-        if (m_options.groups != 1)
+        return m_options.out / m_options.in;
+    }
+
+    /// Whether the list has equally many channels of every group, one group after the other.
+    void check_groups(
+        const char* what, std::span<const index_t> indices, index_t channels) const
+    {
+        const index_t groups = m_options.groups;
+        const auto n = static_cast<index_t>(indices.size());
+        bool fits = n % groups == 0;
+        for (index_t i = 0; groups > 1 && fits && i < n; ++i)
         {
-            structopt::detail::raise<argument_error>(
-                "conv2d " + std::string(what), "groups 1", describe_groups());
+            const index_t channel = indices[static_cast<std::size_t>(i)];
+            fits = channel >= 0 && channel / (channels / groups) == i / (n / groups);
+        }
+        if (!fits)
+        {
+            structopt::detail::raise<argument_error>("conv2d " + std::string(what),
+                "equally many channels of every group, group by group",
+                std::to_string(n) + " channels, " + describe_groups());
         }
     }
 

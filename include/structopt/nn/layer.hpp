@@ -24,8 +24,10 @@
 /// | `cost(in)` | multiply-adds | 0 |
 /// | `unit_coupling()` | how outputs depend on inputs | `coupling::blocks` |
 /// | `inputs()`, `outputs()`, `select_inputs(i)`, `select_outputs(i)` | removal of units (mixes) | |
-/// | `select_units(i)` | removal of units (passes, with parameters of their own) | unchanged |
+/// | `unit_groups()` | groups that see a part of the inputs each: unit j of every group goes at once (mixes) | 1 |
+/// | `select_units(i)` | removal of units (passes, normalizes, with parameters per unit) | unchanged |
 /// | `map_units(i, in)` | new numbering of units (flatten) | unchanged |
+/// | `walk_units(walk, in)` | removal of units inside a container: how units flow through its children | `coupling::blocks` |
 /// | `weight`, `with_weight(storage)` | exchange of the weight's storage | |
 /// | `refresh()` | parameters were replaced by others of other extents (a file): takes the extents from them, throws `format_error` if they disagree | extents are fixed |
 ///
@@ -52,9 +54,10 @@ namespace nn
 /// How the units (features, channels) of a layer's output depend on those of its input.
 enum class coupling
 {
-    mixes,  ///< every output on every input: dense, convolution
-    passes, ///< output i on input i alone: activations, pooling, batch norm
-    blocks  ///< otherwise: units on neither side can be removed without changing the rest
+    mixes,      ///< every output on every input (of its group): dense, convolution
+    passes,     ///< output i on input i alone: activations, pooling, batch norm
+    normalizes, ///< output i on input i and on sums in which a zero counts nothing: layer norm
+    blocks      ///< otherwise: units on neither side can be removed without changing the rest
 };
 
 /// A function applied to every element: one small struct is a layer.
@@ -285,6 +288,33 @@ struct layer_traits
         else
         {
             return pointwise<L> ? coupling::passes : coupling::blocks;
+        }
+    }
+
+    /// The coupling for inputs of the given extents: a layer may answer for each rank.
+    template <std::size_t N>
+    static coupling unit_coupling(const L& layer, const shape<N>& in) noexcept
+    {
+        if constexpr (requires { layer.unit_coupling(in); })
+        {
+            return layer.unit_coupling(in);
+        }
+        else
+        {
+            return unit_coupling(layer);
+        }
+    }
+
+    /// In how many groups a layer mixes its inputs.
+    static index_t unit_groups(const L& layer) noexcept
+    {
+        if constexpr (requires { layer.unit_groups(); })
+        {
+            return layer.unit_groups();
+        }
+        else
+        {
+            return 1;
         }
     }
 

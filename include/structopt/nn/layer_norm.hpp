@@ -39,13 +39,17 @@ struct layer_norm_options
     double eps = 1e-5;
     /// Whether there is a weight and a bias per feature.
     bool affine = true;
+    /// The number of features that mean and variance count; 0: as many as there are. Greater where
+    /// features were removed that are zero.
+    index_t normalized_over = 0;
 
     friend bool operator==(const layer_norm_options&, const layer_norm_options&) = default;
 };
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias over the last `Axes` axes of x (Ba, Kiros and
 /// Hinton, "Layer Normalization", 2016). Takes inputs of any higher rank; training and inference
-/// compute the same.
+/// compute the same. With `normalized_over` = m mean and variance are those of the features and as
+/// many zeros as are missing to m.
 ///
 /// `layer_norm{{.features = 64}}` normalizes the last axis; `layer_norm<float, 3>{{.features =
 /// {8, 4, 4}}}` all axes of a sample of images.
@@ -60,12 +64,18 @@ public:
     static constexpr std::string_view name = "layer_norm";
     static constexpr bool in_place = true;
 
-    /// Weight 1 and bias 0. Throws `argument_error` for extents below 1 or eps not above 0.
+    /// Weight 1 and bias 0. Throws `argument_error` for extents below 1, eps not above 0, or a
+    /// `normalized_over` smaller than the number of features.
     explicit layer_norm(const layer_norm_options<Axes>& options)
         : weight(full<T>(options.affine ? checked(options) : shape<Axes>{}, T(1)))
         , bias(structopt::zeros<T>(options.affine ? options.features.extents : shape<Axes>{}))
         , m_options((checked(options), options))
     {
+        if (options.normalized_over > count(options.features.extents))
+        {
+            normalized_over =
+                full<T>(shape<1>{1}, static_cast<T>(options.normalized_over));
+        }
     }
 
     const layer_norm_options<Axes>& options() const noexcept
@@ -178,12 +188,45 @@ public:
     {
         visit("weight", self.weight, role::scale);
         visit("bias", self.bias, role::bias);
+        visit("normalized_over", self.normalized_over, role::statistic);
+    }
+
+    /// `normalizes` where axis 1 of the input is the first of the normalized ones and every feature
+    /// has a weight; features that are removed count as zeros.
+    template <std::size_t N>
+    coupling unit_coupling(const shape<N>&) const noexcept
+    {
+        return N == Axes + 1 && m_options.affine ? coupling::normalizes : coupling::blocks;
+    }
+
+    /// The listed features (of the first normalized axis), mean and variance over as many as before.
+    layer_norm select_units(std::span<const index_t> indices) const
+    {
+        layer_norm_options<Axes> options = m_options;
+        options.features.extents[0] = static_cast<index_t>(indices.size());
+        options.normalized_over = total();
+        layer_norm fewer(options);
+        if (m_options.affine)
+        {
+            fewer.weight = take_rows(weight, indices);
+            fewer.bias = take_rows(bias, indices);
+        }
+        return fewer;
     }
 
     /// Takes the features from parameters that came from a file. Throws `format_error` if they
     /// disagree.
     void refresh()
     {
+        const index_t counted =
+            normalized_over.size() == 1 ? static_cast<index_t>(normalized_over.data()[0]) : 0;
+        if (normalized_over.size() > 1 || counted < 0 ||
+            (counted > 0 && counted < count(shape_of(weight))))
+        {
+            structopt::detail::raise<format_error>("layer_norm normalized_over",
+                "one number, at least that of the features", std::to_string(counted));
+        }
+        m_options.normalized_over = counted;
         const auto extents = shape_of(weight);
         const bool empty = count(extents) < 1;
         if (m_options.affine == empty || shape_of(bias) != extents)
@@ -200,6 +243,9 @@ public:
 
     tensor<T, Axes> weight;
     tensor<T, Axes> bias;
+    /// The option of this name where it differs from the number of features, to be saved; empty
+    /// otherwise.
+    tensor<T, 1> normalized_over = structopt::zeros<T>(shape<1>{0});
 
 private:
     struct moments
@@ -218,6 +264,11 @@ private:
                     "layer_norm features", "at least 1", describe(o.features.extents));
             }
         }
+        if (o.normalized_over != 0 && o.normalized_over < count(o.features.extents))
+        {
+            structopt::detail::raise<argument_error>("layer_norm normalized_over",
+                "0 or at least the number of features", std::to_string(o.normalized_over));
+        }
         if (!(o.eps > 0))
         {
             structopt::detail::raise<argument_error>(
@@ -229,6 +280,12 @@ private:
     index_t features() const noexcept
     {
         return count(m_options.features.extents);
+    }
+
+    /// The features that mean and variance count.
+    index_t total() const noexcept
+    {
+        return std::max(m_options.normalized_over, features());
     }
 
     index_t grain() const noexcept
@@ -244,14 +301,16 @@ private:
                                 {
                                     return x[i];
                                 }) /
-                            static_cast<double>(n);
-        const double var = detail::sum_of<double>(n,
-                               [x, mean](index_t i)
-                               {
-                                   const double d = static_cast<double>(x[i]) - mean;
-                                   return d * d;
-                               }) /
-                           static_cast<double>(n);
+                            static_cast<double>(total());
+        const double zeros = static_cast<double>(total() - n);
+        const double var = (detail::sum_of<double>(n,
+                                [x, mean](index_t i)
+                                {
+                                    const double d = static_cast<double>(x[i]) - mean;
+                                    return d * d;
+                                }) +
+                               zeros * mean * mean) /
+                           static_cast<double>(total());
         return {mean, 1 / std::sqrt(var + m_options.eps)};
     }
 
@@ -276,7 +335,8 @@ private:
         }
     }
 
-    /// dx = inverse (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))) with g = dy weight
+    /// dx = inverse (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))) with g = dy weight; of
+    /// features that were removed g is zero.
     void backward_row(
         const T* x, const T* dy, const T* w, double mean, double inverse, T* dx) const noexcept
     {
@@ -285,14 +345,15 @@ private:
         {
             return w == nullptr ? dy[i] : dy[i] * w[i];
         };
-        const double total = detail::sum_of<double>(n, slope);
+        const double sum = detail::sum_of<double>(n, slope);
         const double product = detail::sum_of<double>(n,
             [=](index_t i)
             {
                 return static_cast<double>(slope(i)) * (static_cast<double>(x[i]) - mean);
             });
-        const auto average = static_cast<T>(total / static_cast<double>(n));
-        const auto bend = static_cast<T>(product * inverse * inverse / static_cast<double>(n));
+        const auto counted = static_cast<double>(total());
+        const auto average = static_cast<T>(sum / counted);
+        const auto bend = static_cast<T>(product * inverse * inverse / counted);
         const auto centre = static_cast<T>(mean);
         const auto scale = static_cast<T>(inverse);
         for (index_t i = 0; i < n; ++i)

@@ -173,6 +173,14 @@ public:
         return residual<new_branch, new_shortcut>(std::move(b), change(shortcut));
     }
 
+    /// Unit i of the sum is unit i of both.
+    template <class Walk, class Units>
+    auto walk_units(Walk& walk, const Units& in) const
+    {
+        const auto sum = walk(branch, in);
+        return walk.sum(sum, walk(shortcut, in));
+    }
+
     template <std::size_t N>
     index_t cost(const shape<N>& in) const
     {

@@ -388,6 +388,13 @@ public:
         (std::make_index_sequence<size>{});
     }
 
+    /// The units of the input go through the layers in turn.
+    template <class Walk, class Units>
+    auto walk_units(Walk& walk, const Units& in) const
+    {
+        return walk_from<0>(walk, in);
+    }
+
     template <std::size_t N>
     index_t cost(const shape<N>& in) const
     {
@@ -549,6 +556,19 @@ private:
         if constexpr (I + 1 < size)
         {
             update_from<I + 1>(kept.rest);
+        }
+    }
+
+    template <std::size_t I, class Walk, class Units>
+    auto walk_from(Walk& walk, const Units& in) const
+    {
+        if constexpr (I == size)
+        {
+            return in;
+        }
+        else
+        {
+            return walk_from<I + 1>(walk, walk(std::get<I>(layers), in));
         }
     }
 

@@ -1,25 +1,22 @@
 /// @file
-/// Structured pruning: units (neurons, filters) leave the network, and its tensors get smaller.
-///
-/// In a chain of layers, the units of a layer that mixes its inputs (dense, convolution) can go if
-/// every layer behind it lets units pass (activations, pooling, batch norm, flatten) up to the next
-/// layer that mixes. That next layer loses the inputs. Nested `sequential`s are one chain; layers
-/// inside other containers (`residual`, `concat`) keep their units.
+/// Structured pruning: units (neurons, filters, input features) leave the network, and its tensors
+/// get smaller, through every layer and container that answers (see prune/unit_graph.hpp).
 #pragma once
 
-#include <structopt/nn/chain.hpp>
 #include <structopt/nn/layer.hpp>
+#include <structopt/nn/storage.hpp>
+#include <structopt/nn/transform.hpp>
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/lowest.hpp>
+#include <structopt/prune/unit_graph.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
+#include <initializer_list>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <string>
-#include <tuple>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -28,9 +25,84 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace prune
 {
 
-/// The units that stay: for every layer that can lose units, in the order of the chain, the
-/// ascending numbers of those it keeps.
-using kept_units = std::vector<std::vector<index_t>>;
+/// The units that stay: of every layer that can lose some, in the order of the data, the ascending
+/// numbers of those it keeps.
+///
+/// Layers whose outputs are added have their units in common: they stand under the first of these
+/// layers. Of a convolution in groups, unit j is channel j of every group. A list is named after its
+/// layer ("2.branch.0"); that of the input's features, where these are units, is the first one and
+/// named "input".
+class kept_units
+{
+public:
+    kept_units() = default;
+
+    /// By position, without names: `kept_units{{0, 2}, {1}}`.
+    kept_units(std::initializer_list<std::vector<index_t>> each)
+        : lists(each)
+    {
+    }
+
+    std::size_t size() const noexcept
+    {
+        return lists.size();
+    }
+
+    std::vector<index_t>& operator[](std::size_t list) noexcept
+    {
+        return lists[list];
+    }
+
+    const std::vector<index_t>& operator[](std::size_t list) const noexcept
+    {
+        return lists[list];
+    }
+
+    /// The units of a layer. Throws `argument_error` for a layer that has none of its own: one that
+    /// must keep its width (the output layer), or shares its units with an earlier one.
+    std::vector<index_t>& at(std::string_view layer)
+    {
+        std::string known;
+        for (std::size_t i = 0; i < names.size(); ++i)
+        {
+            if (names[i] == layer)
+            {
+                return lists[i];
+            }
+            known += (i == 0 ? "" : ", ") + names[i];
+        }
+        structopt::detail::raise<argument_error>(
+            "kept units", "a layer that can lose units (" + known + ")", std::string(layer));
+    }
+
+    void push_back(std::vector<index_t> list)
+    {
+        lists.push_back(std::move(list));
+    }
+
+    /// The features of the input that stay. Throws `argument_error` where they were no units.
+    const std::vector<index_t>& input_features() const
+    {
+        if (!inputs || lists.empty())
+        {
+            structopt::detail::raise<argument_error>(
+                "kept units", "features of the input among the units (.inputs = true)", "none");
+        }
+        return lists.front();
+    }
+
+    friend bool operator==(const kept_units& a, const kept_units& b)
+    {
+        return a.lists == b.lists && a.inputs == b.inputs && a.becomes == b.becomes;
+    }
+
+    std::vector<std::vector<index_t>> lists;
+    /// The names of the layers; empty where nobody said them. A network with other layers is refused.
+    std::vector<std::string> names;
+    /// Whether the first list is that of the input's features.
+    bool inputs = false;
+    removed_unit becomes = removed_unit::zero;
+};
 
 /// How many units go.
 struct unit_options
@@ -44,6 +116,20 @@ struct unit_options
     index_t round_to = 1;
     /// No layer keeps fewer units.
     index_t minimum = 1;
+    /// Whether features (channels) of the input can go, too.
+    bool inputs = false;
+    /// What a removed unit stands for.
+    removed_unit becomes = removed_unit::zero;
+};
+
+/// Scores of units, list by list as in `kept_units`; the lowest go first.
+struct unit_scores
+{
+    std::vector<std::string> names;
+    std::vector<std::vector<double>> values;
+    bool inputs = false;
+
+    friend bool operator==(const unit_scores&, const unit_scores&) = default;
 };
 
 /// Number of units of every layer that can lose some.
@@ -51,352 +137,746 @@ struct unit_options
 /// `sample` is the shape of a batch of any size, for example {1, 3, 32, 32}. Throws `shape_error` if
 /// the network does not take it, as all functions here do.
 template <class Network, std::size_t N>
-std::vector<index_t> prunable_units(const Network& network, const shape<N>& sample);
+std::vector<index_t> prunable_units(
+    const Network& network, const shape<N>& sample, bool inputs = false);
+
+/// All units, by name: to take some away by hand.
+template <class Network, std::size_t N>
+kept_units all_units(const Network& network, const shape<N>& sample, bool inputs = false);
+
+/// The scores of the units of a network.
+///
+/// `rows(name, layer, scores)` writes one finite number per output of a layer with a weight
+/// (`std::span<double>`); `name` is the layer's. A unit's score is the mean over its rows in all
+/// layers. With `inputs`, `rows` is called as `rows(name, layer, columns, scores)` for the layers that
+/// take the input's features; `columns` is a matrix [features, numbers]. Throws `argument_error`,
+/// naming layer and position, for a score that is NaN or infinite.
+template <class Network, std::size_t N, class RowScores>
+unit_scores score_units_by(
+    const Network& network, const shape<N>& sample, const RowScores& rows, bool inputs = false);
+
+/// A criterion that scores rows, or at least single weights.
+template <class C>
+concept row_criterion = unit_criterion<C> || weight_criterion<C>;
+
+/// The scores of the units of a network by a criterion on rows (`score_units`), or, where it has none,
+/// by the mean of its scores of a row's weights.
+template <class Network, std::size_t N, row_criterion Criterion>
+unit_scores score_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
+    bool inputs = false);
 
 /// Chooses by score which units stay: all but round(sparsity * n), per layer or in all; of equal
-/// scores the earlier units go first. Throws `argument_error` for options out of range and for scores
-/// that are not finite.
-template <class Network, std::size_t N, unit_criterion Criterion>
+/// scores the earlier units go first, and every layer keeps at least one. Units whose constant no bias
+/// can take stay (see `compact`). Throws `argument_error` for options out of range and for scores that
+/// are not finite.
+template <class Network, std::size_t N>
+kept_units choose_units(const Network& network, const shape<N>& sample, const unit_scores& scores,
+    const unit_options& options);
+
+/// The same by the scores of a criterion.
+template <class Network, std::size_t N, row_criterion Criterion>
 kept_units choose_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
     const unit_options& options);
 
-/// Sets weights and biases of the units that do not stay to zero; the shapes remain. A masked
-/// network and the compacted one compute the same, up to rounding.
+/// Sets weights and biases of the units that do not stay to zero, and with `removed_unit::zero` what
+/// the layers that they pass keep for them (batch norm's scale and shift); of input features, the
+/// weights that take them. The shapes remain. A masked network and the compacted one compute the
+/// same, up to rounding.
 template <class Network, std::size_t N>
 void mask_units(Network& network, const shape<N>& sample, const kept_units& kept);
 
 /// The network without the other units. What a removed unit still contributes (its activation of
 /// zero, where that is not zero) is a constant and is added to the next layer's bias.
 ///
-/// Throws `argument_error` for a list that is empty, not ascending or out of range, and where that
-/// constant is not a bias: in front of a zero-padded convolution after an activation with
-/// f(0) != 0, or of a layer without bias.
+/// Throws `argument_error` for a list that is empty, not ascending or out of range, for a layer that
+/// would lose its last unit, and where that constant is not a bias: in front of a zero-padded
+/// convolution after an activation with f(0) != 0, or of a layer without bias. Allocates what stays.
 template <class Network, std::size_t N>
 Network compact(const Network& network, const shape<N>& sample, const kept_units& kept);
+
+/// The same of a network that is given up: layer by layer in place. Peak memory is the network and its
+/// largest layer.
+template <class Network, std::size_t N>
+    requires(!std::is_lvalue_reference_v<Network> && !std::is_const_v<Network>)
+Network compact(Network&& network, const shape<N>& sample, const kept_units& kept);
+
+/// The units that stay of a value of the network's type that is none: gradients, an optimizer's
+/// momentum. Nothing is folded.
+template <class Network, std::size_t N>
+Network select_units(const Network& values, const shape<N>& sample, const kept_units& kept);
+
+/// A batch with those features (channels) of the input alone that stay: what a network takes that
+/// was compacted with `.inputs = true`. Throws `argument_error` where input features were no units.
+template <class T, std::size_t N>
+tensor<T, N> take_inputs(const tensor<T, N>& batch, const kept_units& kept)
+{
+    return nn::take_columns(batch, std::span<const index_t>(kept.input_features()));
+}
 
 // ---------------------------------------------------------------------------------------------
 
 namespace detail
 {
 
-template <class L>
-using traits_of = nn::layer_traits<std::remove_cvref_t<L>>;
-
-template <class L>
-bool mixes(const L& layer) noexcept
+template <class Network, std::size_t N>
+unit_graph find_units(const Network& network, const shape<N>& sample, bool inputs)
 {
-    return nn::selectable<L> && traits_of<L>::unit_coupling(layer) == nn::coupling::mixes;
-}
-
-/// For every layer of the chain: whether it can lose units.
-template <class Flat>
-std::vector<bool> producers(const Flat& flat)
-{
-    std::vector<nn::coupling> couplings;
-    std::vector<bool> candidate;
-    std::apply(
-        [&](const auto&... each)
-        {
-            (couplings.push_back(traits_of<decltype(each)>::unit_coupling(each)), ...);
-            (candidate.push_back(mixes(each)), ...);
-        },
-        flat);
-    std::vector<bool> result(couplings.size(), false);
-    for (std::size_t i = 0; i < couplings.size(); ++i)
+    using T = nn::value_type<Network>;
+    unit_graph graph;
+    if constexpr (!std::is_void_v<T>)
     {
-        std::size_t next = i + 1;
-        while (next < couplings.size() && couplings[next] == nn::coupling::passes)
-        {
-            ++next;
-        }
-        result[i] = candidate[i] && next < couplings.size() && candidate[next];
+        static_cast<void>(nn::output_shape(network, sample));
+        unit_walk<T>(graph).find(network, sample, inputs);
     }
-    return result;
+    return graph;
 }
 
-/// Calls `f(layer, list)` for every layer that can lose units, with its position in `kept_units`.
-template <class Network, class F>
-void for_each_producer(Network& network, const F& f)
+/// Calls `f(layer, record)` for every layer of a network that the walk met.
+template <class L, class F>
+void for_each_record(L& layer, const unit_graph& graph, const F& f)
 {
-    auto flat = nn::flat_layers(network);
-    const std::vector<bool> loses = producers(flat);
-    std::size_t position = 0;
-    std::size_t list = 0;
-    std::apply(
-        [&](auto&... each)
-        {
-            const auto visit = [&](auto& layer)
-            {
-                if constexpr (nn::selectable<std::remove_cvref_t<decltype(layer)>>)
-                {
-                    if (loses[position])
-                    {
-                        f(layer, list++);
-                    }
-                }
-                ++position;
-            };
-            (visit(each), ...);
-        },
-        flat);
-}
-
-template <class Network>
-void check_kept(const Network& network, const kept_units& kept)
-{
-    std::size_t lists = 0;
-    for_each_producer(network,
-        [&](const auto& layer, std::size_t list)
-        {
-            lists = list + 1;
-            if (list >= kept.size())
-            {
-                return;
-            }
-            const auto& units = kept[list];
-            bool good = !units.empty() && units.front() >= 0 && units.back() < layer.outputs();
-            for (std::size_t i = 1; i < units.size(); ++i)
-            {
-                good = good && units[i] > units[i - 1];
-            }
-            if (!good)
-            {
-                structopt::detail::raise<argument_error>("kept units, list " + std::to_string(list),
-                    "ascending numbers from 0 to " + std::to_string(layer.outputs() - 1) +
-                        ", at least one",
-                    std::to_string(units.size()) + " numbers");
-            }
-        });
-    if (lists != kept.size())
+    if (const unit_record* const record = graph.find(detail::key_of(std::as_const(layer))))
     {
-        structopt::detail::raise<argument_error>("kept units",
-            std::to_string(lists) + " lists, one per layer that can lose units",
-            std::to_string(kept.size()));
-    }
-}
-
-/// Adds to the bias of `consumer` what the removed units of its input contribute: their value is
-/// `constant`, an input for the original layer, with the kept units set to zero.
-template <class L, class Constant>
-void fold_constant(const L& original, L& consumer, const Constant& constant)
-{
-    using T = typename Constant::value_type;
-    const T* const values = constant.data();
-    if (std::all_of(values, values + constant.size(),
-            [](T value)
-            {
-                return structopt::detail::is_zero(value);
-            }))
-    {
+        f(layer, *record);
         return;
     }
-    std::string found = "a layer without bias";
-    if constexpr (requires { consumer.bias.data(); })
+    if constexpr (nn::has_children<L>)
     {
-        const auto nothing = structopt::zeros<T>(shape_of(constant));
-        const auto with = nn::forward(original, constant);
-        const auto without = nn::forward(original, nothing);
-        const index_t units = shape_of(with)[1];
-        const index_t block = size_of(with) / units;
-        // Positions may differ by the order of summation, but not by a padded border.
-        T largest = 0;
-        for (index_t i = 0; i < size_of(with); ++i)
-        {
-            largest = std::max({largest, std::abs(with.data()[i]), std::abs(without.data()[i])});
-        }
-        const T tolerance = 64 * std::numeric_limits<T>::epsilon() * largest;
-        bool uniform = true;
-        for (index_t i = 0; i < size_of(with); ++i)
-        {
-            const index_t first = i / block * block;
-            uniform = uniform && std::abs(with.data()[i] - with.data()[first]) <= tolerance;
-        }
-        const bool biased = size_of(consumer.bias) == units;
-        if (uniform && biased)
-        {
-            for (index_t u = 0; u < units; ++u)
+        std::remove_const_t<L>::children(layer,
+            [&](std::string_view, auto& child)
             {
-                consumer.bias.data()[u] += with.data()[u * block] - without.data()[u * block];
-            }
-            return;
-        }
-        found = biased ? "a contribution that depends on the position (zero padding)" : found;
+                detail::for_each_record(child, graph, f);
+            });
     }
-    structopt::detail::raise<argument_error>(
-        "input of a removed unit, " + std::string(traits_of<L>::name()),
-        "a contribution of zero, or a constant that the bias can take", found);
 }
 
-/// Walks the chain, changing the layers of `to`, a copy of `from`. `zero` is the original input of
-/// layer I when all units of the last producer output zero; `kept` are the inputs that stay, if
-/// `open`.
-template <std::size_t I, class Flat, class FlatCopy, class T, std::size_t N>
-void compact_from(const Flat& from, FlatCopy& to, const std::vector<bool>& loses,
-    const kept_units& lists, std::size_t list, bool open, std::vector<index_t> kept,
-    tensor<T, N> zero)
+inline std::string list_name(const char* what, const unit_graph& graph, std::size_t list)
 {
-    if constexpr (I < std::tuple_size_v<Flat>)
+    return std::string(what) + ", list " + std::to_string(list) + " (layer '" +
+           graph.ranges[list].name + "')";
+}
+
+/// Which units a list of kept ones removes. Throws `argument_error` if they are no units of the
+/// network, or a layer would lose its last one.
+inline unit_removal removal_of(const unit_graph& graph, const kept_units& kept)
+{
+    if (graph.ranges.size() != kept.size())
     {
-        const auto& layer = std::get<I>(from);
-        auto& copy = std::get<I>(to);
-        using L = std::remove_cvref_t<decltype(layer)>;
-        const auto extents = nn::layer_traits<L>::output_shape(layer, shape_of(zero));
-        if constexpr (nn::selectable<L>)
+        structopt::detail::raise<argument_error>("kept units",
+            std::to_string(graph.ranges.size()) + " lists, one per layer that can lose units",
+            std::to_string(kept.size()));
+    }
+    unit_removal removal;
+    removal.becomes = kept.becomes;
+    removal.gone.assign(static_cast<std::size_t>(graph.units), 1);
+    for (std::size_t list = 0; list < kept.size(); ++list)
+    {
+        const unit_range& range = graph.ranges[list];
+        if (!kept.names.empty() &&
+            (kept.names.size() <= list || kept.names[list] != range.name))
         {
-            if (open && mixes(layer))
+            structopt::detail::raise<argument_error>(list_name("kept units", graph, list),
+                "the units of this layer",
+                "those of " + (kept.names.size() <= list ? "none" : "'" + kept.names[list] + "'"));
+        }
+        const auto& units = kept[list];
+        bool good = !units.empty() && units.front() >= 0 && units.back() < range.units;
+        for (std::size_t i = 1; i < units.size(); ++i)
+        {
+            good = good && units[i] > units[i - 1];
+        }
+        if (!good)
+        {
+            structopt::detail::raise<argument_error>(list_name("kept units", graph, list),
+                "ascending numbers from 0 to " + std::to_string(range.units - 1) +
+                    ", at least one",
+                std::to_string(units.size()) + " numbers");
+        }
+        for (const index_t unit : units)
+        {
+            removal.gone[static_cast<std::size_t>(range.first + unit)] = 0;
+        }
+    }
+    for (const unit_record& record : graph.records)
+    {
+        if (removal.kept(record.in).empty() || removal.kept(record.out).empty())
+        {
+            structopt::detail::raise<argument_error>(
+                "kept units, layer '" + record.name + "'", "at least one that stays", "none");
+        }
+    }
+    return removal;
+}
+
+inline kept_units keep(const unit_graph& graph, const std::vector<std::uint8_t>& gone)
+{
+    kept_units kept;
+    for (const unit_range& range : graph.ranges)
+    {
+        std::vector<index_t> units;
+        for (index_t i = 0; i < range.units; ++i)
+        {
+            if (gone[static_cast<std::size_t>(range.first + i)] == 0)
             {
-                const index_t block = size_of(zero) / shape_of(zero)[1];
-                for (const index_t unit : kept)
-                {
-                    std::fill_n(zero.data() + unit * block, block, T(0));
-                }
-                L smaller = copy.select_inputs(kept);
-                fold_constant(layer, smaller, zero);
-                copy = std::move(smaller);
-                open = false;
-            }
-            if (loses[I])
-            {
-                copy = copy.select_outputs(lists[list]);
-                kept = lists[list++];
-                compact_from<I + 1>(from, to, loses, lists, list, true, std::move(kept),
-                    structopt::zeros<T>(extents));
-                return;
+                units.push_back(i);
             }
         }
-        if (open)
+        kept.names.push_back(range.name);
+        kept.lists.push_back(std::move(units));
+    }
+    kept.inputs = graph.input_units > 0;
+    return kept;
+}
+
+inline void add_fold(auto& layer, const auto& added, const std::vector<index_t>& rows)
+{
+    if constexpr (requires { layer.bias.data()[0] += added[0]; })
+    {
+        for (std::size_t i = 0; i < rows.size() && !added.empty(); ++i)
         {
-            copy = nn::layer_traits<L>::select_units(copy, kept);
-            kept = nn::layer_traits<L>::map_units(layer, kept, shape_of(zero));
-            compact_from<I + 1>(
-                from, to, loses, lists, list, true, std::move(kept), nn::forward(layer, zero));
+            layer.bias.data()[i] += added[static_cast<std::size_t>(rows[i])];
+        }
+    }
+}
+
+/// A layer without the units that go. `added` goes to its bias.
+template <class L, class T>
+L select(const L& layer, const unit_record& record, const unit_removal& removal,
+    const std::vector<T>& added)
+{
+    const bool fewer_in = removal.removes_any(record.in);
+    if (record.coupling == nn::coupling::mixes)
+    {
+        if constexpr (nn::selectable<L>)
+        {
+            const std::vector<index_t> rows = removal.kept(record.out);
+            const std::vector<index_t> columns = removal.kept(record.in);
+            const bool fewer_out = removal.removes_any(record.out);
+            L smaller = fewer_out ? fewer_in ? layer.select_outputs(rows).select_inputs(columns)
+                                             : layer.select_outputs(rows)
+                        : fewer_in ? layer.select_inputs(columns)
+                                   : layer;
+            detail::add_fold(smaller, added, rows);
+            return smaller;
+        }
+    }
+    else if (record.coupling != nn::coupling::blocks && fewer_in)
+    {
+        return nn::layer_traits<L>::select_units(layer, removal.kept(record.in));
+    }
+    return layer;
+}
+
+/// What `rebuild` and `shrink` work with: where the records of a network are, and what to do.
+template <class T>
+struct unit_change
+{
+    const unit_graph& graph;
+    const unit_removal& removal;
+    std::vector<std::vector<T>> folds;
+
+    const std::vector<T>& fold_of(const unit_record& record) const noexcept
+    {
+        static const std::vector<T> nothing;
+        const auto at = static_cast<std::size_t>(&record - graph.records.data());
+        return at < folds.size() ? folds[at] : nothing;
+    }
+};
+
+/// Shrinks a network in place. `find` gives the record of a layer, or null.
+template <class T, class L, class Find>
+void shrink(L& layer, const unit_change<T>& change, const Find& find)
+{
+    if (const unit_record* const record = find(detail::key_of(std::as_const(layer))))
+    {
+        if (change.removal.removes_any(record->in) || change.removal.removes_any(record->out))
+        {
+            layer = detail::select(std::as_const(layer), *record, change.removal,
+                change.fold_of(*record));
+        }
+        return;
+    }
+    if constexpr (nn::has_children<L>)
+    {
+        L::children(layer,
+            [&](std::string_view, auto& child)
+            {
+                detail::shrink(child, change, find);
+            });
+    }
+}
+
+/// A smaller network of the same type; copies what stays. A container that cannot be rebuilt from its
+/// children (`transform`) is copied whole first.
+template <class T, class L>
+L rebuild(const L& layer, const unit_change<T>& change)
+{
+    if (const unit_record* const record = change.graph.find(detail::key_of(layer)))
+    {
+        return detail::select(layer, *record, change.removal, change.fold_of(*record));
+    }
+    if constexpr (nn::transformable<L>)
+    {
+        return layer.transform(
+            [&](const auto& child)
+            {
+                return detail::rebuild(child, change);
+            });
+    }
+    else if constexpr (nn::has_children<L>)
+    {
+        L copy = layer;
+        std::vector<named_layer> from;
+        std::vector<named_layer> to;
+        detail::list_layers(layer, nullptr, from);
+        detail::list_layers(copy, nullptr, to);
+        detail::shrink(copy, change,
+            [&](const layer_key& key) -> const unit_record*
+            {
+                for (std::size_t i = 0; i < to.size(); ++i)
+                {
+                    if (to[i].key == key)
+                    {
+                        return change.graph.find(from[i].key);
+                    }
+                }
+                return nullptr;
+            });
+        return copy;
+    }
+    else
+    {
+        return layer;
+    }
+}
+
+/// What is to be done to a network, checked and computed before anything changes.
+template <class Network, std::size_t N>
+auto plan_removal(const Network& network, const shape<N>& sample, unit_graph& graph,
+    const unit_removal& removal)
+{
+    using T = nn::value_type<Network>;
+    unit_change<T> change{graph, removal, {}};
+    change.folds = unit_walk<T>(graph).fold(network, sample, removal, nullptr);
+    return change;
+}
+
+/// One score per unit: the mean of what was added for it.
+class unit_means
+{
+public:
+    explicit unit_means(const unit_graph& graph)
+        : m_sums(static_cast<std::size_t>(graph.units), 0.0)
+        , m_counts(static_cast<std::size_t>(graph.units), 0)
+    {
+    }
+
+    void add(index_t unit, double score) noexcept
+    {
+        if (unit >= 0)
+        {
+            m_sums[static_cast<std::size_t>(unit)] += score;
+            ++m_counts[static_cast<std::size_t>(unit)];
+        }
+    }
+
+    unit_scores scores(const unit_graph& graph) const
+    {
+        unit_scores found;
+        found.inputs = graph.input_units > 0;
+        for (const unit_range& range : graph.ranges)
+        {
+            found.names.push_back(range.name);
+            found.values.emplace_back();
+            for (index_t i = range.first; i < range.first + range.units; ++i)
+            {
+                const auto unit = static_cast<std::size_t>(i);
+                found.values.back().push_back(
+                    m_sums[unit] / std::max<double>(1, static_cast<double>(m_counts[unit])));
+            }
+        }
+        return found;
+    }
+
+private:
+    std::vector<double> m_sums;
+    std::vector<index_t> m_counts;
+};
+
+inline bool any_unit(const std::vector<index_t>& units, index_t below) noexcept
+{
+    return std::any_of(units.begin(), units.end(),
+        [below](index_t unit)
+        {
+            return unit >= 0 && unit < below;
+        });
+}
+
+/// The columns of a layer as rows: for every input the numbers that it is multiplied by.
+template <class L>
+auto columns_of(const L& layer, const unit_record& record)
+{
+    using storage = std::remove_cvref_t<decltype(layer.weight)>;
+    using T = typename nn::storage_traits<storage>::value_type;
+    const auto matrix = nn::storage_traits<storage>::matrix(layer.weight);
+    const auto inputs = static_cast<index_t>(record.in.size());
+    const index_t depth = inputs / record.groups;
+    const index_t rows = matrix.shape(0) / record.groups;
+    const index_t window = matrix.shape(1) / depth;
+    auto columns = make_tensor<T>(shape<2>{inputs, rows * window});
+    for (index_t r = 0; r < matrix.shape(0); ++r)
+    {
+        const index_t group = r / rows;
+        for (index_t c = 0; c < depth; ++c)
+        {
+            std::copy_n(matrix.data() + r * matrix.shape(1) + c * window, window,
+                columns.data() + ((group * depth + c) * rows + r % rows) * window);
+        }
+    }
+    return columns;
+}
+
+/// Scores of rows by a criterion, as `score_units_by` asks for them.
+template <class Criterion>
+struct rows_by
+{
+    const Criterion& criterion;
+
+    template <class L>
+    void operator()(const std::string& name, const L& layer, std::span<double> scores) const
+    {
+        using storage = std::remove_cvref_t<decltype(layer.weight)>;
+        (*this)(name, layer, nn::storage_traits<storage>::matrix(layer.weight), scores);
+    }
+
+    template <class L, class T>
+    void operator()(
+        const std::string&, const L&, view<T, 2> matrix, std::span<double> scores) const
+    {
+        using value = std::remove_const_t<T>;
+        const view<const value, 2> w(matrix);
+        if constexpr (requires { criterion.score_units(w, std::span<value>{}); })
+        {
+            std::vector<value> raw(scores.size());
+            criterion.score_units(w, std::span<value>(raw));
+            std::copy(raw.begin(), raw.end(), scores.begin());
         }
         else
         {
-            compact_from<I + 1>(
-                from, to, loses, lists, list, false, std::move(kept), structopt::zeros<T>(extents));
+            std::vector<value> raw(static_cast<std::size_t>(w.size()));
+            criterion.score(w, std::span<value>(raw));
+            const std::size_t columns = raw.size() / std::max<std::size_t>(scores.size(), 1);
+            for (std::size_t r = 0; r < scores.size(); ++r)
+            {
+                double sum = 0;
+                for (std::size_t c = 0; c < columns; ++c)
+                {
+                    sum += static_cast<double>(raw[r * columns + c]);
+                }
+                scores[r] = sum / static_cast<double>(std::max<std::size_t>(columns, 1));
+            }
         }
     }
+};
+
+template <class Network, class RowScores>
+unit_scores score_graph(const Network& network, const unit_graph& graph, const RowScores& rows)
+{
+    unit_means means(graph);
+    const auto add = [&](const unit_record& record, const std::vector<index_t>& units,
+                         index_t first, index_t last, const std::vector<double>& scores)
+    {
+        check_scores("unit scores, layer '" + record.name + "'", std::span<const double>(scores));
+        for (std::size_t i = 0; i < units.size(); ++i)
+        {
+            if (units[i] >= first && units[i] < last)
+            {
+                means.add(units[i], scores[i]);
+            }
+        }
+    };
+    detail::for_each_record(network, graph,
+        [&](const auto& layer, const unit_record& record)
+        {
+            if constexpr (row_weighted<std::remove_cvref_t<decltype(layer)>>)
+            {
+                if (!record.producer)
+                {
+                    return;
+                }
+                if (any_unit(record.out, graph.units))
+                {
+                    std::vector<double> scores(record.out.size());
+                    rows(record.name, layer, std::span<double>(scores));
+                    add(record, record.out, 0, graph.units, scores);
+                }
+                if (any_unit(record.in, graph.input_units))
+                {
+                    if constexpr (requires(std::span<double> s) {
+                                      rows(record.name, layer,
+                                          structopt::as_view(detail::columns_of(layer, record)), s);
+                                  })
+                    {
+                        std::vector<double> scores(record.in.size());
+                        const auto columns = detail::columns_of(layer, record);
+                        rows(record.name, layer, structopt::as_view(columns),
+                            std::span<double>(scores));
+                        add(record, record.in, 0, graph.input_units, scores);
+                    }
+                    else
+                    {
+                        structopt::detail::raise<argument_error>("unit scores",
+                            "a criterion that scores columns, for features of the input", "none");
+                    }
+                }
+            }
+        });
+    return means.scores(graph);
 }
+
+/// Units that cannot go although they could as far as their layers are concerned.
+template <class Network, std::size_t N>
+std::vector<std::uint8_t> find_stuck(
+    const Network& network, const shape<N>& sample, unit_graph& graph, removed_unit becomes)
+{
+    std::vector<std::uint8_t> stuck(static_cast<std::size_t>(graph.units), 0);
+    if (graph.units > 0)
+    {
+        unit_removal all;
+        all.becomes = becomes;
+        all.gone.assign(stuck.size(), 1);
+        unit_walk<nn::value_type<Network>>(graph).fold(network, sample, all, &stuck);
+    }
+    return stuck;
+}
+
+inline void check_options(const unit_options& options)
+{
+    detail::check_share("unit sparsity", options.sparsity);
+    if (options.round_to < 1 || options.minimum < 1)
+    {
+        structopt::detail::raise<argument_error>("unit options",
+            "round_to and minimum of at least 1",
+            std::to_string(options.round_to) + " and " + std::to_string(options.minimum));
+    }
+}
+
+/// Units in the order in which they go, and what may go at all.
+struct unit_ranking
+{
+    std::vector<double> scores;
+    std::vector<std::uint8_t> stuck;
+
+    /// The n lowest of the units first .. first + units - 1 that may go.
+    std::vector<std::size_t> lowest(index_t first, index_t units, std::size_t n) const
+    {
+        std::vector<double> part;
+        std::vector<std::size_t> at;
+        for (index_t i = first; i < first + units; ++i)
+        {
+            const auto unit = static_cast<std::size_t>(i);
+            if (stuck[unit] == 0)
+            {
+                part.push_back(scores[unit]);
+                at.push_back(unit);
+            }
+        }
+        auto found = detail::lowest(std::span<const double>(part), std::min(n, part.size()));
+        for (std::size_t& each : found)
+        {
+            each = at[each];
+        }
+        return found;
+    }
+};
+
+inline unit_ranking rank_units(const unit_graph& graph, const unit_scores& scores)
+{
+    unit_ranking ranking;
+    bool fits = scores.values.size() == graph.ranges.size();
+    for (std::size_t i = 0; fits && i < scores.values.size(); ++i)
+    {
+        fits = static_cast<index_t>(scores.values[i].size()) == graph.ranges[i].units;
+    }
+    if (!fits)
+    {
+        structopt::detail::raise<argument_error>("unit scores",
+            "one list for each of the " + std::to_string(graph.ranges.size()) +
+                " layers that can lose units, one number per unit",
+            std::to_string(scores.values.size()) + " lists");
+    }
+    for (std::size_t i = 0; i < scores.values.size(); ++i)
+    {
+        check_scores(
+            list_name("unit scores", graph, i), std::span<const double>(scores.values[i]));
+        ranking.scores.insert(
+            ranking.scores.end(), scores.values[i].begin(), scores.values[i].end());
+    }
+    return ranking;
+}
+
+/// Removes of every list the given number of units, rounded, and gives every layer its best unit back
+/// that lost all.
+inline kept_units remove_lowest(const unit_graph& graph, const unit_ranking& ranking,
+    const std::vector<std::size_t>& removed, const unit_options& options)
+{
+    std::vector<std::uint8_t> gone(static_cast<std::size_t>(graph.units), 0);
+    for (std::size_t list = 0; list < graph.ranges.size(); ++list)
+    {
+        const unit_range& range = graph.ranges[list];
+        const index_t n = range.units;
+        const index_t stay =
+            std::max(n - static_cast<index_t>(removed[list]), std::min(n, options.minimum));
+        // Not (stay + round_to - 1) / round_to: any round_to is allowed.
+        const index_t over = stay % options.round_to;
+        const index_t more = over == 0 ? 0 : options.round_to - over;
+        const index_t rounded = more > n - stay ? n : stay + more;
+        for (const std::size_t unit :
+            ranking.lowest(range.first, n, static_cast<std::size_t>(n - rounded)))
+        {
+            gone[unit] = 1;
+        }
+    }
+    const auto revive = [&](const std::vector<index_t>& units)
+    {
+        index_t best = -1;
+        for (const index_t unit : units)
+        {
+            if (unit < 0 || gone[static_cast<std::size_t>(unit)] == 0)
+            {
+                return;
+            }
+            const auto at = [&](index_t u)
+            {
+                return ranking.scores[static_cast<std::size_t>(u)];
+            };
+            best = best < 0 || at(unit) > at(best) ? unit : best;
+        }
+        if (best >= 0)
+        {
+            gone[static_cast<std::size_t>(best)] = 0;
+        }
+    };
+    for (const unit_record& record : graph.records)
+    {
+        revive(record.in);
+        revive(record.out);
+    }
+    kept_units kept = detail::keep(graph, gone);
+    kept.becomes = options.becomes;
+    return kept;
+}
+
+inline kept_units choose(
+    const unit_graph& graph, const unit_ranking& ranking, const unit_options& options)
+{
+    std::vector<std::size_t> removed(graph.ranges.size(), 0);
+    if (options.scope == scope::per_layer)
+    {
+        for (std::size_t list = 0; list < removed.size(); ++list)
+        {
+            removed[list] =
+                share_of(options.sparsity, static_cast<std::size_t>(graph.ranges[list].units));
+        }
+    }
+    else
+    {
+        std::size_t list = 0;
+        for (const std::size_t unit : ranking.lowest(
+                 0, graph.units, share_of(options.sparsity, static_cast<std::size_t>(graph.units))))
+        {
+            while (static_cast<index_t>(unit) >=
+                   graph.ranges[list].first + graph.ranges[list].units)
+            {
+                ++list;
+            }
+            ++removed[list];
+        }
+    }
+    return detail::remove_lowest(graph, ranking, removed, options);
+}
+
+/// Whether a network has units in the sense of this file.
+template <class Network>
+constexpr bool has_element_type = !std::is_void_v<nn::value_type<Network>>;
 
 } // namespace detail
 
 template <class Network, std::size_t N>
-std::vector<index_t> prunable_units(const Network& network, const shape<N>& sample)
+std::vector<index_t> prunable_units(const Network& network, const shape<N>& sample, bool inputs)
 {
     std::vector<index_t> units;
     if constexpr (detail::check_removable<Network>())
     {
-        nn::output_shape(network, sample);
-        detail::for_each_producer(network,
-            [&](const auto& layer, std::size_t)
-            {
-                units.push_back(layer.outputs());
-            });
+        for (const auto& range : detail::find_units(network, sample, inputs).ranges)
+        {
+            units.push_back(range.units);
+        }
     }
     return units;
 }
 
-namespace detail
-{
-
-/// Scores of the units of every layer that can lose some.
-template <class Network, class Criterion>
-std::vector<std::vector<double>> unit_scores(const Network& network, const Criterion& criterion)
-{
-    std::vector<std::vector<double>> scores;
-    for_each_producer(network,
-        [&](const auto& layer, std::size_t list)
-        {
-            using storage = std::remove_cvref_t<decltype(layer.weight)>;
-            using T = typename nn::storage_traits<storage>::value_type;
-            std::vector<T> raw(static_cast<std::size_t>(layer.outputs()));
-            criterion.score_units(
-                nn::storage_traits<storage>::matrix(layer.weight), std::span<T>(raw));
-            check_scores("unit scores, list " + std::to_string(list), std::span<const T>(raw));
-            scores.emplace_back(raw.begin(), raw.end());
-        });
-    return scores;
-}
-
-/// How many units each layer loses, before rounding.
-inline std::vector<std::size_t> removed_units(
-    const std::vector<std::vector<double>>& scores, const unit_options& options)
-{
-    std::vector<std::size_t> removed;
-    if (options.scope == scope::per_layer)
-    {
-        for (const auto& list : scores)
-        {
-            removed.push_back(share_of(options.sparsity, list.size()));
-        }
-        return removed;
-    }
-    std::vector<double> all;
-    for (const auto& list : scores)
-    {
-        all.insert(all.end(), list.begin(), list.end());
-    }
-    removed.assign(scores.size(), 0);
-    std::size_t p = 0;
-    std::size_t before = 0;
-    for (const std::size_t i :
-        lowest(std::span<const double>(all), share_of(options.sparsity, all.size())))
-    {
-        while (i >= before + scores[p].size())
-        {
-            before += scores[p++].size();
-        }
-        ++removed[p];
-    }
-    return removed;
-}
-
-} // namespace detail
-
-template <class Network, std::size_t N, unit_criterion Criterion>
-kept_units choose_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
-    const unit_options& options)
+template <class Network, std::size_t N>
+kept_units all_units(const Network& network, const shape<N>& sample, bool inputs)
 {
     kept_units kept;
     if constexpr (detail::check_removable<Network>())
     {
-        nn::output_shape(network, sample);
-        detail::check_share("unit sparsity", options.sparsity);
-        if (options.round_to < 1 || options.minimum < 1)
-        {
-            structopt::detail::raise<argument_error>("unit options",
-                "round_to and minimum of at least 1",
-                std::to_string(options.round_to) + " and " + std::to_string(options.minimum));
-        }
-        const auto scores = detail::unit_scores(network, criterion);
-        const auto removed = detail::removed_units(scores, options);
-        for (std::size_t p = 0; p < scores.size(); ++p)
-        {
-            const auto n = static_cast<index_t>(scores[p].size());
-            const index_t stay =
-                std::max(n - static_cast<index_t>(removed[p]), std::min(n, options.minimum));
-            // Not (stay + round_to - 1) / round_to: any round_to is allowed.
-            const index_t over = stay % options.round_to;
-            const index_t more = over == 0 ? 0 : options.round_to - over;
-            const index_t rounded = more > n - stay ? n : stay + more;
-            const auto out = detail::lowest(
-                std::span<const double>(scores[p]), static_cast<std::size_t>(n - rounded));
-            std::vector<index_t> units;
-            std::size_t next = 0;
-            for (index_t unit = 0; unit < n; ++unit)
-            {
-                if (next < out.size() && out[next] == static_cast<std::size_t>(unit))
-                {
-                    ++next;
-                }
-                else
-                {
-                    units.push_back(unit);
-                }
-            }
-            kept.push_back(std::move(units));
-        }
+        const auto graph = detail::find_units(network, sample, inputs);
+        kept = detail::keep(
+            graph, std::vector<std::uint8_t>(static_cast<std::size_t>(graph.units), 0));
+    }
+    return kept;
+}
+
+template <class Network, std::size_t N, class RowScores>
+unit_scores score_units_by(
+    const Network& network, const shape<N>& sample, const RowScores& rows, bool inputs)
+{
+    unit_scores scores;
+    if constexpr (detail::check_removable<Network>())
+    {
+        scores = detail::score_graph(network, detail::find_units(network, sample, inputs), rows);
+    }
+    return scores;
+}
+
+template <class Network, std::size_t N, row_criterion Criterion>
+unit_scores score_units(
+    const Network& network, const shape<N>& sample, const Criterion& criterion, bool inputs)
+{
+    return prune::score_units_by(network, sample, detail::rows_by<Criterion>{criterion}, inputs);
+}
+
+template <class Network, std::size_t N>
+kept_units choose_units(const Network& network, const shape<N>& sample, const unit_scores& scores,
+    const unit_options& options)
+{
+    kept_units kept;
+    if constexpr (detail::check_removable<Network>() && detail::has_element_type<Network>)
+    {
+        detail::check_options(options);
+        auto graph = detail::find_units(network, sample, options.inputs);
+        auto ranking = detail::rank_units(graph, scores);
+        ranking.stuck = detail::find_stuck(network, sample, graph, options.becomes);
+        kept = detail::choose(graph, ranking, options);
+    }
+    return kept;
+}
+
+template <class Network, std::size_t N, row_criterion Criterion>
+kept_units choose_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
+    const unit_options& options)
+{
+    kept_units kept;
+    if constexpr (detail::check_removable<Network>() && detail::has_element_type<Network>)
+    {
+        detail::check_options(options);
+        auto graph = detail::find_units(network, sample, options.inputs);
+        auto ranking = detail::rank_units(
+            graph, detail::score_graph(network, graph, detail::rows_by<Criterion>{criterion}));
+        ranking.stuck = detail::find_stuck(network, sample, graph, options.becomes);
+        kept = detail::choose(graph, ranking, options);
     }
     return kept;
 }
@@ -404,29 +884,55 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
 template <class Network, std::size_t N>
 void mask_units(Network& network, const shape<N>& sample, const kept_units& kept)
 {
-    if constexpr (detail::check_removable<Network>())
+    if constexpr (detail::check_removable<Network>() && detail::has_element_type<Network>)
     {
-        nn::output_shape(network, sample);
-        detail::check_kept(network, kept);
-        detail::for_each_producer(network,
-            [&](auto& layer, std::size_t list)
+        const auto graph = detail::find_units(std::as_const(network), sample, kept.inputs);
+        const auto removal = detail::removal_of(graph, kept);
+        detail::for_each_record(network, graph,
+            [&](auto& layer, const detail::unit_record& record)
             {
-                const index_t units = layer.outputs();
-                const index_t columns = static_cast<index_t>(layer.weight.size()) / units;
-                std::size_t next = 0;
-                for (index_t u = 0; u < units; ++u)
+                using L = std::remove_cvref_t<decltype(layer)>;
+                if constexpr (detail::unit_owner<L>)
                 {
-                    if (next < kept[list].size() && kept[list][next] == u)
+                    if (record.coupling == nn::coupling::normalizes ||
+                        (record.coupling == nn::coupling::passes &&
+                            removal.becomes == removed_unit::zero))
                     {
-                        ++next;
-                        continue;
+                        detail::clear_units(layer, record, removal);
                     }
-                    std::fill_n(layer.weight.data() + u * columns, columns, 0);
-                    if constexpr (requires { layer.bias.data(); })
+                }
+                if constexpr (detail::row_weighted<L>)
+                {
+                    if (!record.producer)
                     {
-                        if (layer.bias.size() != 0)
+                        return;
+                    }
+                    const auto units = static_cast<index_t>(record.out.size());
+                    const index_t columns = static_cast<index_t>(layer.weight.size()) / units;
+                    const index_t depth = static_cast<index_t>(record.in.size()) / record.groups;
+                    const index_t window = columns / depth;
+                    for (index_t u = 0; u < units; ++u)
+                    {
+                        auto* const row = layer.weight.data() + u * columns;
+                        if (removal.removes(record.out[static_cast<std::size_t>(u)]))
                         {
-                            layer.bias.data()[u] = 0;
+                            std::fill_n(row, columns, 0);
+                            if constexpr (requires { layer.bias.data(); })
+                            {
+                                if (layer.bias.size() != 0)
+                                {
+                                    layer.bias.data()[u] = 0;
+                                }
+                            }
+                        }
+                        const index_t first = u / (units / record.groups) * depth;
+                        for (index_t c = 0; graph.input_units > 0 && c < depth; ++c)
+                        {
+                            const index_t unit = record.in[static_cast<std::size_t>(first + c)];
+                            if (unit < graph.input_units && removal.removes(unit))
+                            {
+                                std::fill_n(row + c * window, window, 0);
+                            }
                         }
                     }
                 }
@@ -437,20 +943,50 @@ void mask_units(Network& network, const shape<N>& sample, const kept_units& kept
 template <class Network, std::size_t N>
 Network compact(const Network& network, const shape<N>& sample, const kept_units& kept)
 {
-    Network smaller = network;
-    if constexpr (detail::check_removable<Network>())
+    if constexpr (detail::check_removable<Network>() && detail::has_element_type<Network>)
     {
-        using T = nn::value_type<Network>;
-        shape<N> one = sample;
-        one[0] = 1;
-        nn::output_shape(network, one);
-        detail::check_kept(network, kept);
-        const auto from = nn::flat_layers(network);
-        auto to = nn::flat_layers(smaller);
-        detail::compact_from<0>(
-            from, to, detail::producers(from), kept, 0, false, {}, structopt::zeros<T>(one));
+        auto graph = detail::find_units(network, sample, kept.inputs);
+        const auto removal = detail::removal_of(graph, kept);
+        return detail::rebuild(network, detail::plan_removal(network, sample, graph, removal));
     }
-    return smaller;
+    else
+    {
+        return network;
+    }
+}
+
+template <class Network, std::size_t N>
+    requires(!std::is_lvalue_reference_v<Network> && !std::is_const_v<Network>)
+Network compact(Network&& network, const shape<N>& sample, const kept_units& kept)
+{
+    if constexpr (detail::check_removable<Network>() && detail::has_element_type<Network>)
+    {
+        auto graph = detail::find_units(std::as_const(network), sample, kept.inputs);
+        const auto removal = detail::removal_of(graph, kept);
+        detail::shrink(network,
+            detail::plan_removal(std::as_const(network), sample, graph, removal),
+            [&](const detail::layer_key& key)
+            {
+                return graph.find(key);
+            });
+    }
+    return std::move(network);
+}
+
+template <class Network, std::size_t N>
+Network select_units(const Network& values, const shape<N>& sample, const kept_units& kept)
+{
+    if constexpr (detail::check_removable<Network>() && detail::has_element_type<Network>)
+    {
+        const auto graph = detail::find_units(values, sample, kept.inputs);
+        const auto removal = detail::removal_of(graph, kept);
+        return detail::rebuild(
+            values, detail::unit_change<nn::value_type<Network>>{graph, removal, {}});
+    }
+    else
+    {
+        return values;
+    }
 }
 
 } // namespace prune
