@@ -5,6 +5,7 @@
 #include <structopt/prune/activation_variance.hpp>
 #include <structopt/prune/average_zeros.hpp>
 #include <structopt/prune/batch_norm_scale.hpp>
+#include <structopt/prune/compact_training.hpp>
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/connection_sensitivity.hpp>
 #include <structopt/prune/evidence.hpp>
@@ -19,11 +20,14 @@
 #include <structopt/prune/observe.hpp>
 #include <structopt/prune/optimal_brain_damage.hpp>
 #include <structopt/prune/rank_rows.hpp>
+#include <structopt/prune/remove_layer.hpp>
 #include <structopt/prune/rewind.hpp>
 #include <structopt/prune/rigl.hpp>
 #include <structopt/prune/scores.hpp>
 #include <structopt/prune/sparse_evolution.hpp>
 #include <structopt/prune/splicing.hpp>
 #include <structopt/prune/taylor.hpp>
+#include <structopt/prune/unit_budget.hpp>
+#include <structopt/prune/unit_graph.hpp>
 #include <structopt/prune/units.hpp>
 #include <structopt/prune/wanda.hpp>

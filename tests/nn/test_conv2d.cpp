@@ -391,7 +391,8 @@ TEST_SUITE("conv2d")
 
         const auto grouped =
             random_layer<float>({.in = 4, .out = 4, .kernel = 3, .groups = 2}, rng);
-        CHECK(grouped.unit_coupling() == coupling::blocks);
+        CHECK(grouped.unit_coupling() == coupling::mixes);
+        CHECK(grouped.unit_groups() == 2);
         CHECK_THROWS_AS(grouped.select_outputs(outputs), argument_error);
         CHECK_THROWS_AS(grouped.select_inputs(outputs), argument_error);
         CHECK_THROWS_AS(grouped.select_units(outputs), argument_error);

@@ -8,9 +8,12 @@
 #include "support/message.hpp"
 #include "support/random_tensor.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -72,24 +75,31 @@ std::vector<index_t> random_subset(index_t n, random_engine& rng)
 /// Removes random units and compares with the masked network. Returns how far the result is from
 /// that of the whole network: nothing was tested where that is zero.
 template <class T, class Network, std::size_t N>
-double check_removal(Network net, const shape<N>& sample, random_engine& rng)
+double check_removal(Network net, const shape<N>& sample, random_engine& rng,
+    prune::removed_unit becomes = prune::removed_unit::zero, bool inputs = false)
 {
     randomize(net, rng);
-    const auto units = prune::prunable_units(net, sample);
-    kept_units kept;
-    for (const index_t n : units)
+    const auto units = prune::prunable_units(net, sample, inputs);
+    kept_units kept = prune::all_units(net, sample, inputs);
+    REQUIRE(kept.size() == units.size());
+    kept.becomes = becomes;
+    for (std::size_t i = 0; i < units.size(); ++i)
     {
-        kept.push_back(random_subset(n, rng));
+        CHECK(static_cast<index_t>(kept[i].size()) == units[i]);
+        kept[i] = random_subset(units[i], rng);
     }
     const auto x = random_tensor<T>(sample, rng);
     const auto whole = net(x);
-    const auto smaller = prune::compact(net, sample, kept);
-    static_assert(std::is_same_v<decltype(smaller), const Network>);
+    auto smaller = prune::compact(net, sample, kept);
+    static_assert(std::is_same_v<decltype(smaller), Network>);
     CHECK(net(x) == whole);
     auto masked = net;
     prune::mask_units(masked, sample, kept);
     const auto expected = masked(x);
-    const auto found = smaller(x);
+    const auto few_x = inputs ? prune::take_inputs(x, kept) : x;
+    const auto found = smaller(few_x);
+    // In place it is the same network.
+    CHECK(prune::compact(Network(net), sample, kept)(few_x) == found);
     double largest = 1;
     for (const T value : expected)
     {
@@ -105,7 +115,7 @@ double check_removal(Network net, const shape<N>& sample, random_engine& rng)
         removed += units[i] - static_cast<index_t>(kept[i].size());
     }
     CHECK((nn::parameter_count(smaller) < nn::parameter_count(net)) == (removed > 0));
-    const auto left = prune::prunable_units(smaller, sample);
+    const auto left = prune::prunable_units(smaller, shape_of(few_x), inputs);
     REQUIRE(left.size() == kept.size());
     for (std::size_t i = 0; i < left.size(); ++i)
     {
@@ -121,7 +131,8 @@ double check_removal(Network net, const shape<N>& sample, random_engine& rng)
             all.back().push_back(i);
         }
     }
-    CHECK(prune::compact(smaller, sample, all)(x) == found);
+    all.inputs = inputs;
+    CHECK(prune::compact(smaller, shape_of(few_x), all)(few_x) == found);
     return largest_difference(found, whole);
 }
 
@@ -311,6 +322,311 @@ TEST_CASE("in front of a layer without bias only zeros are removed")
               shape<2>{2, 2}, rng) > 0);
 }
 
+/// Two dense layers of the user's own, one behind the other; says how units flow.
+template <bool Walks>
+struct pair_of
+{
+    using value_type = float;
+    static constexpr std::string_view name = "pair_of";
+
+    shape<2> output_shape(const shape<2>& in) const
+    {
+        return second.output_shape(first.output_shape(in));
+    }
+
+    template <class T>
+    std::size_t scratch_bytes(const shape<2>& in) const
+    {
+        const auto middle = first.output_shape(in);
+        return nn::scratch_size<T>(count(middle)) +
+               std::max(nn::scratch_bytes<T>(first, in), nn::scratch_bytes<T>(second, middle));
+    }
+
+    void forward(view<const float, 2> x, view<float, 2> y, nn::scratch space) const noexcept
+    {
+        const auto extents = first.output_shape(x.shape());
+        const view<float, 2> middle(space.take<float>(count(extents)), extents);
+        nn::forward(first, x, middle, space);
+        nn::forward(second, view<const float, 2>(middle), y, space);
+    }
+
+    template <class Self, class Visitor>
+    static void children(Self& self, Visitor&& visit)
+    {
+        visit("first", self.first);
+        visit("second", self.second);
+    }
+
+    template <class Walk, class Units>
+    auto walk_units(Walk& walk, const Units& in) const requires Walks
+    {
+        return walk(second, walk(first, in));
+    }
+
+    nn::dense<float> first;
+    nn::dense<float> second;
+};
+
+TEST_CASE("residual sums couple their branches; shortcuts with strides")
+{
+    random_engine rng(12);
+    double moved = 0;
+    for (int i = 0; i < 4; ++i)
+    {
+        const index_t a = 2 + few(rng);
+        const index_t b = 2 + few(rng);
+        const index_t c = 2 + few(rng);
+        nn::sequential net{nn::conv2d{{.in = 2, .out = a, .kernel = 3, .padding = 1}, rng},
+            nn::relu{},
+            nn::residual{nn::sequential{
+                nn::conv2d{{.in = a, .out = b, .kernel = 3, .padding = 1, .bias = false}, rng},
+                nn::batch_norm{{.features = b}}, nn::relu{},
+                nn::conv2d{{.in = b, .out = a, .kernel = 3, .padding = 1}, rng}}},
+            nn::relu{},
+            nn::residual{
+                nn::sequential{nn::conv2d{{.in = a,
+                                              .out = b,
+                                              .kernel = 3,
+                                              .stride = 2,
+                                              .padding = 0,
+                                              .padding_end = 1},
+                                   rng},
+                    nn::relu{}, nn::conv2d{{.in = b, .out = c, .kernel = 3, .padding = 1}, rng}},
+                nn::conv2d{{.in = a, .out = c, .kernel = 1, .stride = 2}, rng}},
+            nn::relu{}, nn::global_avg_pool{}, nn::dense{{.in = c, .out = 3}, rng}};
+        const shape<4> sample{2, 2, 8, 8};
+        CHECK(prune::prunable_units(net, sample) == std::vector<index_t>{a, b, b, c});
+        CHECK(prune::all_units(net, sample).names ==
+              std::vector<std::string>{"0", "2.branch.0", "4.branch.0", "4.branch.2"});
+        moved += check_removal<float>(net, sample, rng);
+    }
+    CHECK(moved > 0.1);
+}
+
+TEST_CASE("concatenations, groups, several channels of one")
+{
+    random_engine rng(13);
+    double moved = 0;
+    for (int i = 0; i < 4; ++i)
+    {
+        const index_t a = 1 + few(rng);
+        const index_t b = 1 + few(rng);
+        nn::sequential net{
+            nn::concat{nn::conv2d{{.in = 1, .out = a, .kernel = 1}, rng},
+                nn::sequential{nn::conv2d{{.in = 1, .out = 2 * b, .kernel = 1}, rng},
+                    nn::conv2d{
+                        {.in = 2 * b, .out = 4, .kernel = 3, .padding = 1, .groups = 2}, rng}}},
+            nn::relu{},
+            nn::conv2d{
+                {.in = a + 4, .out = 3 * (a + 4), .kernel = 3, .padding = 1, .groups = a + 4}, rng},
+            nn::sigmoid{}, nn::conv2d{{.in = 3 * (a + 4), .out = 5, .kernel = 2}, rng}};
+        const shape<4> sample{2, 1, 5, 5};
+        CHECK(prune::prunable_units(net, sample) == std::vector<index_t>{a, b, 2});
+        // A channel goes with the three that come of it.
+        kept_units kept = prune::all_units(net, sample);
+        kept.at("0.0").pop_back();
+        const auto smaller = prune::compact(net, sample, kept);
+        CHECK(smaller.template layer<2>().options().groups == a + 3);
+        CHECK(smaller.template layer<4>().inputs() == 3 * (a + 3));
+        moved += check_removal<float>(net, sample, rng);
+    }
+    CHECK(moved > 0.1);
+    random_engine other(1);
+    nn::sequential net{
+        nn::concat{nn::dense{{.in = 2, .out = 3}, other}, nn::dense{{.in = 2, .out = 3}, other}},
+        nn::relu{}, nn::dense{{.in = 6, .out = 2}, other}};
+    // A tensor of one branch alone may not vanish, a layer behind both must keep one.
+    CHECK(prune::prunable_units(net, shape<2>{1, 2}) == std::vector<index_t>{3, 3});
+    const auto kept = prune::choose_units(
+        net, shape<2>{1, 2}, magnitude{}, {.sparsity = 0.9, .scope = scope::global});
+    CHECK(kept[0].size() >= 1);
+    CHECK(kept[1].size() >= 1);
+}
+
+TEST_CASE("layer norm counts removed features as zeros")
+{
+    random_engine rng(14);
+    double moved = 0;
+    for (int i = 0; i < 4; ++i)
+    {
+        const index_t a = 2 + few(rng);
+        const index_t b = 2 + few(rng);
+        nn::sequential net{nn::conv2d{{.in = 1, .out = a, .kernel = 3}, rng}, nn::relu{},
+            nn::layer_norm<float, 3>{{.features = {a, 3, 3}}}, nn::flatten{},
+            nn::dense{{.in = a * 9, .out = b}, rng}, nn::relu{}, nn::layer_norm{{.features = b}},
+            nn::tanh{}, nn::dense{{.in = b, .out = 2}, rng}};
+        const shape<4> sample{3, 1, 5, 5};
+        CHECK(prune::prunable_units(net, sample) == std::vector<index_t>{a, b});
+        moved += check_removal<float>(net, sample, rng);
+    }
+    CHECK(moved > 0.1);
+    // In front of it only a zero can go.
+    nn::sequential net{nn::dense{{.in = 2, .out = 4}, rng}, nn::sigmoid{},
+        nn::layer_norm{{.features = 4}}, nn::dense{{.in = 4, .out = 2}, rng}};
+    CHECK(prune::choose_units(net, shape<2>{1, 2}, magnitude{}, {.sparsity = 0.5})[0].size() == 4);
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::compact(net, shape<2>{1, 2}, {{0, 1}});
+                    }),
+        {"layer_norm '2'", "zero"});
+}
+
+TEST_CASE("features of the input are units where they are asked for")
+{
+    random_engine rng(15);
+    double moved = 0;
+    for (int i = 0; i < 6; ++i)
+    {
+        const index_t a = 4 + few(rng);
+        const index_t b = 2 + few(rng);
+        moved += check_removal<float>(nn::sequential{nn::batch_norm{{.features = a}}, nn::sigmoid{},
+                                          nn::concat{nn::dense{{.in = a, .out = b}, rng},
+                                              nn::residual{nn::dense{{.in = a, .out = a}, rng}}},
+                                          nn::relu{}, nn::dense{{.in = a + b, .out = 2}, rng}},
+            shape<2>{3, a}, rng, prune::removed_unit::zero, true);
+    }
+    CHECK(moved > 0.1);
+    moved = check_removal<float>(
+        nn::sequential{nn::conv2d{{.in = 6, .out = 4, .kernel = 2, .groups = 2}, rng},
+            nn::flatten{}, nn::dense{{.in = 16, .out = 2}, rng}},
+        shape<4>{2, 6, 3, 3}, rng, prune::removed_unit::zero, true);
+    CHECK(moved > 0);
+    // By the columns: feature 1 hardly counts.
+    nn::sequential net{
+        nn::dense{{.in = 3, .out = 4}, rng}, nn::relu{}, nn::dense{{.in = 4, .out = 2}, rng}};
+    for (index_t r = 0; r < 4; ++r)
+    {
+        net.layer<0>().weight(r, 1) = 1e-3f;
+    }
+    const auto kept =
+        prune::choose_units(net, shape<2>{1, 3}, magnitude{}, {.sparsity = 0.34, .inputs = true});
+    CHECK(kept.names == std::vector<std::string>{"input", "0"});
+    CHECK(kept.input_features() == std::vector<index_t>{0, 2});
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::take_inputs(structopt::zeros<float>(shape<2>{1, 3}), {{0, 1}});
+                    }),
+        {"kept units", ".inputs = true"});
+}
+
+TEST_CASE("what a removed unit passes may stay a constant")
+{
+    random_engine rng(16);
+    double moved = 0;
+    const auto constant = prune::removed_unit::constant;
+    for (int i = 0; i < 4; ++i)
+    {
+        const index_t a = 2 + few(rng);
+        moved += check_removal<float>(
+            nn::sequential{nn::conv2d{{.in = 1, .out = a, .kernel = 3}, rng},
+                nn::batch_norm{{.features = a}}, nn::relu{},
+                nn::conv2d{{.in = a, .out = 4, .kernel = 3}, rng}, nn::relu{},
+                nn::conv2d{{.in = 4, .out = 2, .kernel = 3, .padding = 1}, rng}},
+            shape<4>{2, 1, 8, 8}, rng, constant);
+    }
+    CHECK(moved > 0.1);
+    // Padding 1: units with a shift above zero stay, others go.
+    nn::sequential net{nn::conv2d{{.in = 1, .out = 4, .kernel = 3}, rng},
+        nn::batch_norm{{.features = 4}}, nn::relu{},
+        nn::conv2d{{.in = 4, .out = 2, .kernel = 3, .padding = 1}, rng}};
+    const shape<4> sample{1, 1, 8, 8};
+    net.layer<1>().bias(0) = 1;
+    net.layer<1>().bias(2) = -1;
+    net.layer<1>().bias(3) = 1;
+    const auto choose = [&](prune::removed_unit becomes)
+    {
+        auto kept =
+            prune::choose_units(net, sample, magnitude{}, {.sparsity = 0.99, .becomes = becomes});
+        CHECK(shape_of(prune::compact(net, sample, kept)(structopt::zeros<float>(sample))) ==
+              shape<4>{1, 2, 6, 6});
+        return kept;
+    };
+    const auto kept = choose(constant);
+    CHECK(kept[0].size() == 2);
+    CHECK(kept[0].front() == 0);
+    CHECK(kept[0].back() == 3);
+    CHECK(choose(prune::removed_unit::zero)[0].size() == 1);
+    kept_units bad{{1}};
+    bad.becomes = constant;
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::compact(net, sample, bad);
+                    }),
+        {"conv2d '3'", "zero padding"});
+}
+
+TEST_CASE("containers of the user's own say how units flow, or keep theirs")
+{
+    random_engine rng(17);
+    const auto make = [&]<bool Walks>(std::bool_constant<Walks>)
+    {
+        return nn::sequential{nn::dense{{.in = 3, .out = 6}, rng}, nn::relu{},
+            pair_of<Walks>{
+                nn::dense{{.in = 6, .out = 7}, rng}, nn::dense{{.in = 7, .out = 5}, rng}},
+            nn::sigmoid{}, nn::dense{{.in = 5, .out = 2}, rng}};
+    };
+    const shape<2> sample{2, 3};
+    const auto open = make(std::true_type{});
+    CHECK(prune::all_units(open, sample).names ==
+          std::vector<std::string>{"0", "2.first", "2.second"});
+    CHECK(check_removal<float>(open, sample, rng) > 0);
+    CHECK(prune::prunable_units(make(std::false_type{}), sample).empty());
+}
+
+/// Scores by the value of the first weight, weight by weight.
+struct first_weight
+{
+    template <class T>
+    void score(view<const T, 2> w, std::span<T> scores) const
+    {
+        std::fill(scores.begin(), scores.end(), T(0));
+        for (index_t r = 0; r < w.shape(0); ++r)
+        {
+            scores[static_cast<std::size_t>(r * w.shape(1))] = w(r, 0);
+        }
+    }
+};
+
+TEST_CASE("scores of units are means over their rows")
+{
+    random_engine rng(18);
+    // Unit i is row i of both layers.
+    nn::sequential net{nn::dense{{.in = 2, .out = 3}, rng},
+        nn::residual{nn::dense{{.in = 3, .out = 3}, rng}}, nn::dense{{.in = 3, .out = 1}, rng}};
+    for (index_t i = 0; i < 3; ++i)
+    {
+        net.layer<0>().weight(i, 0) = static_cast<float>(i);
+        net.layer<1>().branch.weight(i, 0) = static_cast<float>(10 * i);
+    }
+    const shape<2> sample{1, 2};
+    const auto scores = prune::score_units(net, sample, first_weight{});
+    CHECK(scores.names == std::vector<std::string>{"0"});
+    REQUIRE(scores.values.size() == 1);
+    for (std::size_t i = 0; i < 3; ++i)
+    {
+        // Mean of i / 2 and 10 i / 3.
+        const auto number = static_cast<double>(i);
+        CHECK(scores.values[0][i] == doctest::Approx((number / 2 + 10 * number / 3) / 2));
+    }
+    CHECK(prune::choose_units(net, sample, scores, {.sparsity = 0.34}) == kept_units{{1, 2}});
+    CHECK(
+        prune::choose_units(net, sample, first_weight{}, {.sparsity = 0.34}) == kept_units{{1, 2}});
+    CHECK_THROWS_AS(prune::choose_units(net, sample, prune::unit_scores{}, {}), argument_error);
+    // The output layer has no units, nor has one that shares those of an earlier one.
+    auto kept = prune::all_units(net, sample);
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        kept.at("2") = {0};
+                    }),
+        {"kept units", "can lose units (0)", "2"});
+    kept.names = {"1"};
+    CHECK_THROWS_AS(prune::compact(net, sample, kept), argument_error);
+}
+
 TEST_CASE("which layers can lose units")
 {
     random_engine rng(8);
@@ -324,20 +640,21 @@ TEST_CASE("which layers can lose units")
     CHECK(units(nn::sequential{nn::dense{{.in = 2, .out = 3}, rng}, nn::relu{}}, shape<2>{1, 2})
               .empty());
     CHECK(units(nn::sequential<nn::relu>{nn::relu{}}, shape<2>{1, 2}).empty());
-    // Softmax, layer norm and a residual mix all units: nothing passes.
+    // Softmax mixes all units; layer norm counts removed ones as zeros; a sum has its units in common
+    // with the network in front.
     CHECK(units(nn::sequential{nn::dense{{.in = 2, .out = 3}, rng}, nn::softmax{},
                     nn::dense{{.in = 3, .out = 5}, rng}, nn::layer_norm{{.features = 5}},
                     nn::dense{{.in = 5, .out = 7}, rng},
                     nn::residual{nn::dense{{.in = 7, .out = 7}, rng}},
                     nn::dense{{.in = 7, .out = 11}, rng}, nn::relu{},
                     nn::dense{{.in = 11, .out = 1}, rng}},
-              shape<2>{1, 2}) == list{11});
-    // Groups that are not depthwise keep their channels, before and behind.
+              shape<2>{1, 2}) == list{5, 7, 11});
+    // Channel j of every group goes at once, in front of a layer with groups and behind it.
     CHECK(units(nn::sequential{nn::conv2d{{.in = 2, .out = 4, .kernel = 1}, rng},
                     nn::conv2d{{.in = 4, .out = 4, .kernel = 1, .groups = 2}, rng},
                     nn::conv2d{{.in = 4, .out = 6, .kernel = 1}, rng}, nn::flatten{},
                     nn::dense{{.in = 6, .out = 2}, rng}},
-              shape<4>{1, 2, 1, 1}) == list{6});
+              shape<4>{1, 2, 1, 1}) == list{2, 2, 6});
     check_parts(message_of<shape_error>(
                     [&]
                     {
@@ -415,7 +732,7 @@ TEST_CASE("units are chosen by score: shares, rounding, minimum, scope")
                     {
                         choose({});
                     }),
-        {"unit scores, list 1", "finite", "position 1"});
+        {"unit scores, layer '2'", "finite", "position 1"});
 }
 
 TEST_CASE("lists of units that do not fit are refused, and nothing is changed")

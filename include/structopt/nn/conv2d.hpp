@@ -436,8 +436,7 @@ private:
     }
 
     /// Whether the list has equally many channels of every group, one group after the other.
-    void check_groups(
-        const char* what, std::span<const index_t> indices, index_t channels) const
+    void check_groups(const char* what, std::span<const index_t> indices, index_t channels) const
     {
         const index_t groups = m_options.groups;
         const auto n = static_cast<index_t>(indices.size());

@@ -73,8 +73,7 @@ public:
     {
         if (options.normalized_over > count(options.features.extents))
         {
-            normalized_over =
-                full<T>(shape<1>{1}, static_cast<T>(options.normalized_over));
+            normalized_over = full<T>(shape<1>{1}, static_cast<T>(options.normalized_over));
         }
     }
 

@@ -67,8 +67,7 @@ struct named_layer
 
 /// All layers of a network, containers too, with their names.
 template <class L>
-void list_layers(
-    const L& layer, const nn::parameter_name* path, std::vector<named_layer>& list)
+void list_layers(const L& layer, const nn::parameter_name* path, std::vector<named_layer>& list)
 {
     list.push_back({detail::key_of(layer), path != nullptr ? path->text() : std::string()});
     if constexpr (nn::has_children<const L>)
@@ -221,8 +220,8 @@ concept row_weighted = nn::selectable<L> && requires(const L& layer)
 
 /// Whether a layer has parameters of its own for every unit that passes.
 template <class L>
-concept unit_owner = nn::has_parameters<L> && requires(
-                         const L& layer, std::span<const index_t> indices)
+concept unit_owner = nn::has_parameters<L> &&
+    requires(const L& layer, std::span<const index_t> indices)
 {
     layer.select_units(indices);
 };
@@ -391,8 +390,8 @@ public:
             }
             if (!b.zero)
             {
-                std::copy_n(b.constant.data(), count(b.extents),
-                    both.constant.data() + count(a.extents));
+                std::copy_n(
+                    b.constant.data(), count(b.extents), both.constant.data() + count(a.extents));
             }
         }
         return both;
@@ -442,8 +441,7 @@ private:
         record.in = in.units;
         record.coupling = traits::unit_coupling(layer, in.extents);
         // A layer that `children` do not show cannot be changed.
-        if (name == m_names.end() ||
-            (record.coupling == nn::coupling::mixes && !nn::selectable<L>))
+        if (name == m_names.end() || (record.coupling == nn::coupling::mixes && !nn::selectable<L>))
         {
             record.coupling = nn::coupling::blocks;
         }
@@ -602,7 +600,13 @@ private:
         const auto extents = nn::layer_traits<L>::output_shape(layer, in.extents);
         unit_flow<T, std::tuple_size_v<decltype(extents)>> out;
         out.extents = extents;
-        const unit_record& record = *m_graph.find(detail::key_of(layer));
+        const unit_record* const found = m_graph.find(detail::key_of(layer));
+        if (found == nullptr)
+        {
+            out.units.assign(static_cast<std::size_t>(extents[1]), none);
+            return out;
+        }
+        const unit_record& record = *found;
         out.units = record.out;
         switch (record.coupling)
         {
@@ -615,7 +619,7 @@ private:
         case nn::coupling::normalizes:
             if (!in.zero)
             {
-                reject(record, in, "a feature of zero", "a constant");
+                reject(layer, record, in, "a feature that is zero", "a constant");
             }
             break;
         case nn::coupling::passes:
@@ -631,8 +635,8 @@ private:
     }
 
     template <class L, std::size_t N, std::size_t M>
-    void pass_through(const L& layer, const unit_record& record, const unit_flow<T, N>& in,
-        unit_flow<T, M>& out)
+    void pass_through(
+        const L& layer, const unit_record& record, const unit_flow<T, N>& in, unit_flow<T, M>& out)
     {
         const auto before = in.zero ? structopt::zeros<T>(in.extents) : in.constant;
         bool done = false;
@@ -680,7 +684,7 @@ private:
         const char* const expected = "a contribution of zero, or a constant that the bias can take";
         if (record.shared)
         {
-            reject(record, in, expected, "a layer that is used more than once");
+            reject(layer, record, in, expected, "a layer that is used more than once");
             return;
         }
         if constexpr (requires { layer.bias.data(); })
@@ -689,13 +693,13 @@ private:
             {
                 if (!fold_biased(layer, record, in))
                 {
-                    reject(record, in, expected,
+                    reject(layer, record, in, expected,
                         "a contribution that depends on the position (zero padding)");
                 }
                 return;
             }
         }
-        reject(record, in, expected, "a layer without bias");
+        reject(layer, record, in, expected, "a layer without bias");
     }
 
     template <class L, std::size_t N>
@@ -751,14 +755,16 @@ private:
     }
 
     /// Removed units with a constant that nothing can take.
-    template <std::size_t N>
-    void reject(const unit_record& record, const unit_flow<T, N>& in, const char* expected,
-        const char* found)
+    template <class L, std::size_t N>
+    void reject(const L&, const unit_record& record, const unit_flow<T, N>& in,
+        const char* expected, const char* found)
     {
         if (m_stuck == nullptr)
         {
-            structopt::detail::raise<argument_error>(
-                "input of a removed unit, layer '" + record.name + "'", expected, found);
+            structopt::detail::raise<argument_error>("input of a removed unit, " +
+                                                         std::string(nn::layer_traits<L>::name()) +
+                                                         " '" + record.name + "'",
+                expected, found);
         }
         const index_t block = size_of(in.constant) / in.extents[1];
         for (index_t i = 0; i < in.extents[1]; ++i)

@@ -80,6 +80,16 @@ public:
         lists.push_back(std::move(list));
     }
 
+    void emplace_back()
+    {
+        lists.emplace_back();
+    }
+
+    std::vector<index_t>& back() noexcept
+    {
+        return lists.back();
+    }
+
     /// The features of the input that stay. Throws `argument_error` where they were no units.
     const std::vector<index_t>& input_features() const
     {
@@ -272,8 +282,7 @@ inline unit_removal removal_of(const unit_graph& graph, const kept_units& kept)
     for (std::size_t list = 0; list < kept.size(); ++list)
     {
         const unit_range& range = graph.ranges[list];
-        if (!kept.names.empty() &&
-            (kept.names.size() <= list || kept.names[list] != range.name))
+        if (!kept.names.empty() && (kept.names.size() <= list || kept.names[list] != range.name))
         {
             structopt::detail::raise<argument_error>(list_name("kept units", graph, list),
                 "the units of this layer",
@@ -288,8 +297,7 @@ inline unit_removal removal_of(const unit_graph& graph, const kept_units& kept)
         if (!good)
         {
             structopt::detail::raise<argument_error>(list_name("kept units", graph, list),
-                "ascending numbers from 0 to " + std::to_string(range.units - 1) +
-                    ", at least one",
+                "ascending numbers from 0 to " + std::to_string(range.units - 1) + ", at least one",
                 std::to_string(units.size()) + " numbers");
         }
         for (const index_t unit : units)
@@ -352,9 +360,9 @@ L select(const L& layer, const unit_record& record, const unit_removal& removal,
             const std::vector<index_t> rows = removal.kept(record.out);
             const std::vector<index_t> columns = removal.kept(record.in);
             const bool fewer_out = removal.removes_any(record.out);
-            L smaller = fewer_out ? fewer_in ? layer.select_outputs(rows).select_inputs(columns)
-                                             : layer.select_outputs(rows)
-                        : fewer_in ? layer.select_inputs(columns)
+            L smaller = fewer_out  ? fewer_in ? layer.select_outputs(rows).select_inputs(columns)
+                                              : layer.select_outputs(rows)
+                         : fewer_in ? layer.select_inputs(columns)
                                    : layer;
             detail::add_fold(smaller, added, rows);
             return smaller;
@@ -391,8 +399,8 @@ void shrink(L& layer, const unit_change<T>& change, const Find& find)
     {
         if (change.removal.removes_any(record->in) || change.removal.removes_any(record->out))
         {
-            layer = detail::select(std::as_const(layer), *record, change.removal,
-                change.fold_of(*record));
+            layer = detail::select(
+                std::as_const(layer), *record, change.removal, change.fold_of(*record));
         }
         return;
     }
@@ -452,8 +460,8 @@ L rebuild(const L& layer, const unit_change<T>& change)
 
 /// What is to be done to a network, checked and computed before anything changes.
 template <class Network, std::size_t N>
-auto plan_removal(const Network& network, const shape<N>& sample, unit_graph& graph,
-    const unit_removal& removal)
+auto plan_removal(
+    const Network& network, const shape<N>& sample, unit_graph& graph, const unit_removal& removal)
 {
     using T = nn::value_type<Network>;
     unit_change<T> change{graph, removal, {}};
@@ -550,8 +558,7 @@ struct rows_by
     }
 
     template <class L, class T>
-    void operator()(
-        const std::string&, const L&, view<T, 2> matrix, std::span<double> scores) const
+    void operator()(const std::string&, const L&, view<T, 2> matrix, std::span<double> scores) const
     {
         using value = std::remove_const_t<T>;
         const view<const value, 2> w(matrix);
@@ -707,8 +714,7 @@ inline unit_ranking rank_units(const unit_graph& graph, const unit_scores& score
     }
     for (std::size_t i = 0; i < scores.values.size(); ++i)
     {
-        check_scores(
-            list_name("unit scores", graph, i), std::span<const double>(scores.values[i]));
+        check_scores(list_name("unit scores", graph, i), std::span<const double>(scores.values[i]));
         ranking.scores.insert(
             ranking.scores.end(), scores.values[i].begin(), scores.values[i].end());
     }
@@ -785,8 +791,8 @@ inline kept_units choose(
         for (const std::size_t unit : ranking.lowest(
                  0, graph.units, share_of(options.sparsity, static_cast<std::size_t>(graph.units))))
         {
-            while (static_cast<index_t>(unit) >=
-                   graph.ranges[list].first + graph.ranges[list].units)
+            while (
+                static_cast<index_t>(unit) >= graph.ranges[list].first + graph.ranges[list].units)
             {
                 ++list;
             }
