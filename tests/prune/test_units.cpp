@@ -503,6 +503,12 @@ TEST_CASE("features of the input are units where they are asked for")
         prune::choose_units(net, shape<2>{1, 3}, magnitude{}, {.sparsity = 0.34, .inputs = true});
     CHECK(kept.names == std::vector<std::string>{"input", "0"});
     CHECK(kept.input_features() == std::vector<index_t>{0, 2});
+    // The same from scores of weights.
+    const auto scored =
+        prune::score_units(net, shape<2>{1, 3}, prune::score(net, magnitude{}), true);
+    CHECK(scored.values[0][1] == doctest::Approx(1e-3));
+    CHECK(prune::choose_units(net, shape<2>{1, 3}, scored, {.sparsity = 0.34, .inputs = true})
+              .input_features() == kept.input_features());
     check_parts(message_of<argument_error>(
                     [&]
                     {
@@ -614,6 +620,12 @@ TEST_CASE("scores of units are means over their rows")
     CHECK(prune::choose_units(net, sample, scores, {.sparsity = 0.34}) == kept_units{{1, 2}});
     CHECK(
         prune::choose_units(net, sample, first_weight{}, {.sparsity = 0.34}) == kept_units{{1, 2}});
+    // So do scores of weights; units about which there is nothing stay.
+    auto found = prune::score(net, first_weight{});
+    CHECK(prune::score_units(net, sample, found) == scores);
+    found.layers[0].values.clear();
+    found.layers[1].values.clear();
+    CHECK(prune::choose_units(net, sample, found, {.sparsity = 0.5}) == kept_units{{0, 1, 2}});
     CHECK_THROWS_AS(prune::choose_units(net, sample, prune::unit_scores{}, {}), argument_error);
     // The output layer has no units, nor has one that shares those of an earlier one.
     auto kept = prune::all_units(net, sample);

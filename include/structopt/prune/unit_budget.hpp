@@ -113,8 +113,7 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const un
                 "unit budget", "a limit above 0", std::to_string(budget.limit));
         }
         auto graph = detail::find_units(network, sample, options.inputs);
-        auto ranking = detail::rank_units(graph, scores);
-        ranking.stuck = detail::find_stuck(network, sample, graph, options.becomes);
+        const auto ranking = detail::rank_units(network, sample, graph, scores, options.becomes);
         kept_units chosen;
         // What the network costs without the n lowest units.
         const auto cost_without = [&](std::size_t n)

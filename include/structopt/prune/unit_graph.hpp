@@ -264,7 +264,7 @@ void clear_units(L& layer, const unit_record& record, const unit_removal& remova
 /// The units of a tensor on their way: one sample's extents, a label or unit per position of axis 1,
 /// and what the removed units are worth there.
 template <class T, std::size_t N>
-struct unit_flow
+struct traced_units
 {
     shape<N> extents{};
     std::vector<index_t> units;
@@ -299,7 +299,7 @@ public:
     void find(const Network& network, const shape<N>& sample, bool inputs)
     {
         detail::list_layers(network, nullptr, m_names);
-        unit_flow<T, N> in;
+        traced_units<T, N> in;
         in.extents = sample;
         in.extents[0] = 1;
         in.units = make(sample[1]);
@@ -322,7 +322,7 @@ public:
         m_removal = &removal;
         m_stuck = stuck;
         m_folds.assign(m_graph.records.size(), {});
-        unit_flow<T, N> in;
+        traced_units<T, N> in;
         in.extents = sample;
         in.extents[0] = 1;
         in.units = m_graph.input;
@@ -333,7 +333,7 @@ public:
 
     /// The units behind a layer.
     template <class L, std::size_t N>
-    auto operator()(const L& layer, const unit_flow<T, N>& in)
+    auto operator()(const L& layer, const traced_units<T, N>& in)
     {
         if constexpr (requires { layer.walk_units(*this, in); })
         {
@@ -347,7 +347,7 @@ public:
 
     /// The units of a sum.
     template <std::size_t N>
-    unit_flow<T, N> sum(unit_flow<T, N> a, const unit_flow<T, N>& b)
+    traced_units<T, N> sum(traced_units<T, N> a, const traced_units<T, N>& b)
     {
         if (m_removal == nullptr)
         {
@@ -373,9 +373,9 @@ public:
 
     /// The units of two tensors side by side.
     template <std::size_t N>
-    unit_flow<T, N> join(const unit_flow<T, N>& a, const unit_flow<T, N>& b)
+    traced_units<T, N> join(const traced_units<T, N>& a, const traced_units<T, N>& b)
     {
-        unit_flow<T, N> both;
+        traced_units<T, N> both;
         both.extents = a.extents;
         both.extents[1] += b.extents[1];
         both.units = a.units;
@@ -421,13 +421,13 @@ private:
     }
 
     template <class L, std::size_t N>
-    auto trace(const L& layer, const unit_flow<T, N>& in)
+    auto trace(const L& layer, const traced_units<T, N>& in)
     {
         using traits = nn::layer_traits<L>;
         const auto extents = traits::output_shape(layer, in.extents);
         constexpr std::size_t rank = std::tuple_size_v<decltype(extents)>;
         static_assert(N >= 2 && rank >= 2, "units lie along axis 1");
-        unit_flow<T, rank> out;
+        traced_units<T, rank> out;
         out.extents = extents;
         const layer_key key = detail::key_of(layer);
         const auto name = std::find_if(m_names.begin(), m_names.end(),
@@ -501,7 +501,7 @@ private:
 
     /// The labels behind a layer that lets units pass; an empty list where it leaves some out.
     template <class L, std::size_t N>
-    std::vector<index_t> passed(const L& layer, const unit_flow<T, N>& in, index_t width)
+    std::vector<index_t> passed(const L& layer, const traced_units<T, N>& in, index_t width)
     {
         if constexpr (requires { layer.map_units(std::span<const index_t>{}, in.extents); })
         {
@@ -595,10 +595,10 @@ private:
     }
 
     template <class L, std::size_t N>
-    auto pass_constant(const L& layer, const unit_flow<T, N>& in)
+    auto pass_constant(const L& layer, const traced_units<T, N>& in)
     {
         const auto extents = nn::layer_traits<L>::output_shape(layer, in.extents);
-        unit_flow<T, std::tuple_size_v<decltype(extents)>> out;
+        traced_units<T, std::tuple_size_v<decltype(extents)>> out;
         out.extents = extents;
         const unit_record* const found = m_graph.find(detail::key_of(layer));
         if (found == nullptr)
@@ -635,8 +635,8 @@ private:
     }
 
     template <class L, std::size_t N, std::size_t M>
-    void pass_through(
-        const L& layer, const unit_record& record, const unit_flow<T, N>& in, unit_flow<T, M>& out)
+    void pass_through(const L& layer, const unit_record& record, const traced_units<T, N>& in,
+        traced_units<T, M>& out)
     {
         const auto before = in.zero ? structopt::zeros<T>(in.extents) : in.constant;
         bool done = false;
@@ -659,7 +659,7 @@ private:
 
     /// Leaves the removed units alone, those of the input excepted: nobody looks at them.
     template <std::size_t N>
-    void clear_kept(unit_flow<T, N>& at)
+    void clear_kept(traced_units<T, N>& at)
     {
         const index_t block = size_of(at.constant) / at.extents[1];
         for (index_t i = 0; i < at.extents[1]; ++i)
@@ -675,7 +675,7 @@ private:
 
     /// Notes what the removed inputs of a layer add to its bias.
     template <class L, std::size_t N>
-    void fold_into(const L& layer, const unit_record& record, const unit_flow<T, N>& in)
+    void fold_into(const L& layer, const unit_record& record, const traced_units<T, N>& in)
     {
         if (in.zero)
         {
@@ -703,7 +703,7 @@ private:
     }
 
     template <class L, std::size_t N>
-    bool fold_biased(const L& layer, const unit_record& record, const unit_flow<T, N>& in)
+    bool fold_biased(const L& layer, const unit_record& record, const traced_units<T, N>& in)
     {
         // The part of the layer that takes the removed units; it alone, so that kept weights are
         // not read.
@@ -756,7 +756,7 @@ private:
 
     /// Removed units with a constant that nothing can take.
     template <class L, std::size_t N>
-    void reject(const L&, const unit_record& record, const unit_flow<T, N>& in,
+    void reject(const L&, const unit_record& record, const traced_units<T, N>& in,
         const char* expected, const char* found)
     {
         if (m_stuck == nullptr)

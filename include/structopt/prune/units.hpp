@@ -8,6 +8,7 @@
 #include <structopt/nn/transform.hpp>
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/lowest.hpp>
+#include <structopt/prune/scores.hpp>
 #include <structopt/prune/unit_graph.hpp>
 
 #include <algorithm>
@@ -132,7 +133,8 @@ struct unit_options
     removed_unit becomes = removed_unit::zero;
 };
 
-/// Scores of units, list by list as in `kept_units`; the lowest go first.
+/// Scores of units, list by list as in `kept_units`; the lowest go first. The units of an empty list
+/// stay.
 struct unit_scores
 {
     std::vector<std::string> names;
@@ -160,7 +162,8 @@ kept_units all_units(const Network& network, const shape<N>& sample, bool inputs
 /// (`std::span<double>`); `name` is the layer's. A unit's score is the mean over its rows in all
 /// layers. With `inputs`, `rows` is called as `rows(name, layer, columns, scores)` for the layers that
 /// take the input's features; `columns` is a matrix [features, numbers]. Throws `argument_error`,
-/// naming layer and position, for a score that is NaN or infinite.
+/// naming layer and position, for a score that is NaN or infinite. A `rows` that returns false has none
+/// for this layer.
 template <class Network, std::size_t N, class RowScores>
 unit_scores score_units_by(
     const Network& network, const shape<N>& sample, const RowScores& rows, bool inputs = false);
@@ -175,6 +178,12 @@ template <class Network, std::size_t N, row_criterion Criterion>
 unit_scores score_units(const Network& network, const shape<N>& sample, const Criterion& criterion,
     bool inputs = false);
 
+/// The same from scores of rows (`inputs` and `window` are 1) or of weights, of which a row's mean counts;
+/// a weight without values says nothing about its units. Features of the input need scores of weights.
+template <class Network, std::size_t N>
+unit_scores score_units(const Network& network, const shape<N>& sample, const prune::scores& found,
+    bool inputs = false);
+
 /// Chooses by score which units stay: all but round(sparsity * n), per layer or in all; of equal
 /// scores the earlier units go first, and every layer keeps at least one. Units whose constant no bias
 /// can take stay (see `compact`). Throws `argument_error` for options out of range and for scores that
@@ -182,6 +191,15 @@ unit_scores score_units(const Network& network, const shape<N>& sample, const Cr
 template <class Network, std::size_t N>
 kept_units choose_units(const Network& network, const shape<N>& sample, const unit_scores& scores,
     const unit_options& options);
+
+/// The same by scores of rows or weights.
+template <class Network, std::size_t N>
+kept_units choose_units(const Network& network, const shape<N>& sample, const prune::scores& found,
+    const unit_options& options)
+{
+    return prune::choose_units(
+        network, sample, prune::score_units(network, sample, found, options.inputs), options);
+}
 
 /// The same by the scores of a criterion.
 template <class Network, std::size_t N, row_criterion Criterion>
@@ -495,13 +513,18 @@ public:
         for (const unit_range& range : graph.ranges)
         {
             found.names.push_back(range.name);
-            found.values.emplace_back();
+            std::vector<double> values;
+            bool any = false;
             for (index_t i = range.first; i < range.first + range.units; ++i)
             {
                 const auto unit = static_cast<std::size_t>(i);
-                found.values.back().push_back(
-                    m_sums[unit] / std::max<double>(1, static_cast<double>(m_counts[unit])));
+                const bool scored = m_counts[unit] > 0;
+                any = any || scored;
+                // Of units that share a layer with scored ones, those without a score go last.
+                values.push_back(scored ? m_sums[unit] / static_cast<double>(m_counts[unit])
+                                        : std::numeric_limits<double>::max());
             }
+            found.values.push_back(any ? std::move(values) : std::vector<double>{});
         }
         return found;
     }
@@ -586,10 +609,97 @@ struct rows_by
     }
 };
 
+/// Scores of rows that are there already.
+struct rows_of
+{
+    const prune::scores& found;
+    /// Of the network's trainable parameters, in their order.
+    std::vector<const void*> addresses;
+
+    template <class L>
+    const layer_scores* entry(const L& layer) const
+    {
+        for (const layer_scores& each : found.layers)
+        {
+            const auto at = static_cast<std::size_t>(each.parameter);
+            if (at < addresses.size() && addresses[at] == &layer.weight && !each.values.empty())
+            {
+                return &each;
+            }
+        }
+        return nullptr;
+    }
+
+    template <class L>
+    bool operator()(const std::string& name, const L& layer, std::span<double> scores) const
+    {
+        const layer_scores* const there = entry(layer);
+        if (there == nullptr)
+        {
+            return false;
+        }
+        const std::size_t columns = there->values.size() / scores.size();
+        if (columns * scores.size() != there->values.size())
+        {
+            structopt::detail::raise<shape_error>("scores of layer '" + name + "'",
+                std::to_string(scores.size()) + " rows", std::to_string(there->rows));
+        }
+        for (std::size_t r = 0; r < scores.size(); ++r)
+        {
+            double sum = 0;
+            for (std::size_t c = 0; c < columns; ++c)
+            {
+                sum += there->values[r * columns + c];
+            }
+            scores[r] = sum / static_cast<double>(columns);
+        }
+        return true;
+    }
+
+    template <class L, class T>
+    bool operator()(const std::string& name, const L& layer, view<const T, 2> columns,
+        std::span<double> scores) const
+    {
+        const layer_scores* const there = entry(layer);
+        if (there == nullptr || static_cast<index_t>(there->values.size()) != columns.size())
+        {
+            structopt::detail::raise<argument_error>("scores of layer '" + name + "'",
+                "one for each weight, where features of the input are units", "others");
+        }
+        const auto depth = static_cast<std::size_t>(there->inputs);
+        const std::size_t groups = scores.size() / depth;
+        const std::size_t rows = static_cast<std::size_t>(there->rows) / groups;
+        const auto window = static_cast<std::size_t>(there->window);
+        std::fill(scores.begin(), scores.end(), 0.0);
+        for (std::size_t r = 0; r < rows * groups; ++r)
+        {
+            for (std::size_t i = 0; i < depth * window; ++i)
+            {
+                scores[r / rows * depth + i / window] +=
+                    there->values[r * depth * window + i] / static_cast<double>(rows * window);
+            }
+        }
+        return true;
+    }
+};
+
 template <class Network, class RowScores>
 unit_scores score_graph(const Network& network, const unit_graph& graph, const RowScores& rows)
 {
     unit_means means(graph);
+    // Whether `ask` has given scores.
+    const auto given = [](const auto& ask)
+    {
+        if constexpr (std::is_void_v<decltype(ask())>)
+        {
+            ask();
+            return true;
+        }
+        else
+        {
+            return static_cast<bool>(ask());
+        }
+    };
     const auto add = [&](const unit_record& record, const std::vector<index_t>& units,
                          index_t first, index_t last, const std::vector<double>& scores)
     {
@@ -614,21 +724,34 @@ unit_scores score_graph(const Network& network, const unit_graph& graph, const R
                 if (any_unit(record.out, graph.units))
                 {
                     std::vector<double> scores(record.out.size());
-                    rows(record.name, layer, std::span<double>(scores));
-                    add(record, record.out, 0, graph.units, scores);
+                    if (given(
+                            [&]
+                            {
+                                return rows(record.name, layer, std::span<double>(scores));
+                            }))
+                    {
+                        add(record, record.out, 0, graph.units, scores);
+                    }
                 }
                 if (any_unit(record.in, graph.input_units))
                 {
-                    if constexpr (requires(std::span<double> s) {
-                                      rows(record.name, layer,
-                                          structopt::as_view(detail::columns_of(layer, record)), s);
+                    using storage = std::remove_cvref_t<decltype(layer.weight)>;
+                    using T = typename nn::storage_traits<storage>::value_type;
+                    if constexpr (requires(view<const T, 2> columns, std::span<double> to) {
+                                      rows(record.name, layer, columns, to);
                                   })
                     {
                         std::vector<double> scores(record.in.size());
                         const auto columns = detail::columns_of(layer, record);
-                        rows(record.name, layer, structopt::as_view(columns),
-                            std::span<double>(scores));
-                        add(record, record.in, 0, graph.input_units, scores);
+                        if (given(
+                                [&]
+                                {
+                                    return rows(record.name, layer, view<const T, 2>(columns),
+                                        std::span<double>(scores));
+                                }))
+                        {
+                            add(record, record.in, 0, graph.input_units, scores);
+                        }
                     }
                     else
                     {
@@ -697,13 +820,16 @@ struct unit_ranking
     }
 };
 
-inline unit_ranking rank_units(const unit_graph& graph, const unit_scores& scores)
+template <class Network, std::size_t N>
+unit_ranking rank_units(const Network& network, const shape<N>& sample, unit_graph& graph,
+    const unit_scores& scores, removed_unit becomes)
 {
     unit_ranking ranking;
     bool fits = scores.values.size() == graph.ranges.size();
     for (std::size_t i = 0; fits && i < scores.values.size(); ++i)
     {
-        fits = static_cast<index_t>(scores.values[i].size()) == graph.ranges[i].units;
+        const std::size_t n = scores.values[i].size();
+        fits = n == 0 || static_cast<index_t>(n) == graph.ranges[i].units;
     }
     if (!fits)
     {
@@ -712,11 +838,21 @@ inline unit_ranking rank_units(const unit_graph& graph, const unit_scores& score
                 " layers that can lose units, one number per unit",
             std::to_string(scores.values.size()) + " lists");
     }
+    ranking.scores.assign(static_cast<std::size_t>(graph.units), 0.0);
     for (std::size_t i = 0; i < scores.values.size(); ++i)
     {
         check_scores(list_name("unit scores", graph, i), std::span<const double>(scores.values[i]));
-        ranking.scores.insert(
-            ranking.scores.end(), scores.values[i].begin(), scores.values[i].end());
+        std::copy(scores.values[i].begin(), scores.values[i].end(),
+            ranking.scores.begin() + graph.ranges[i].first);
+    }
+    ranking.stuck = detail::find_stuck(network, sample, graph, becomes);
+    for (std::size_t i = 0; i < scores.values.size(); ++i)
+    {
+        if (scores.values[i].empty())
+        {
+            std::fill_n(ranking.stuck.begin() + graph.ranges[i].first, graph.ranges[i].units,
+                std::uint8_t{1});
+        }
     }
     return ranking;
 }
@@ -855,6 +991,25 @@ unit_scores score_units(
 }
 
 template <class Network, std::size_t N>
+unit_scores score_units(
+    const Network& network, const shape<N>& sample, const prune::scores& found, bool inputs)
+{
+    detail::rows_of rows{found, {}};
+    nn::visit_parameters(network,
+        [&](const nn::parameter_name&, const auto& parameter, nn::role kind)
+        {
+            if constexpr (nn::trainable_parameter<const std::remove_cvref_t<decltype(parameter)>>)
+            {
+                if (kind != nn::role::statistic)
+                {
+                    rows.addresses.push_back(&parameter);
+                }
+            }
+        });
+    return prune::score_units_by(network, sample, rows, inputs);
+}
+
+template <class Network, std::size_t N>
 kept_units choose_units(const Network& network, const shape<N>& sample, const unit_scores& scores,
     const unit_options& options)
 {
@@ -863,9 +1018,8 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const un
     {
         detail::check_options(options);
         auto graph = detail::find_units(network, sample, options.inputs);
-        auto ranking = detail::rank_units(graph, scores);
-        ranking.stuck = detail::find_stuck(network, sample, graph, options.becomes);
-        kept = detail::choose(graph, ranking, options);
+        kept = detail::choose(
+            graph, detail::rank_units(network, sample, graph, scores, options.becomes), options);
     }
     return kept;
 }
@@ -879,10 +1033,10 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
     {
         detail::check_options(options);
         auto graph = detail::find_units(network, sample, options.inputs);
-        auto ranking = detail::rank_units(
-            graph, detail::score_graph(network, graph, detail::rows_by<Criterion>{criterion}));
-        ranking.stuck = detail::find_stuck(network, sample, graph, options.becomes);
-        kept = detail::choose(graph, ranking, options);
+        const auto scores =
+            detail::score_graph(network, graph, detail::rows_by<Criterion>{criterion});
+        kept = detail::choose(
+            graph, detail::rank_units(network, sample, graph, scores, options.becomes), options);
     }
     return kept;
 }
