@@ -405,6 +405,27 @@ TEST_SUITE("conv2d")
         CHECK(units.options().groups == 2);
         const auto passed = nn::forward(units, kept);
         CHECK(passed(1, 1, 2, 2) == nn::forward(depthwise, x)(1, 3, 2, 2));
+
+        // Of groups equally many, of their own channels.
+        const std::vector<index_t> each{1, 3};
+        CHECK(grouped.select_outputs(each).options().groups == 2);
+        CHECK(nn::forward(grouped.select_outputs(each), x)(1, 1, 2, 2) ==
+              nn::forward(grouped, x)(1, 3, 2, 2));
+        const auto halved = grouped.select_inputs(inputs);
+        CHECK(halved.weight(1, 0, 2, 2) == grouped.weight(1, 0, 2, 2));
+        CHECK(halved.weight(2, 0, 1, 0) == grouped.weight(2, 1, 1, 0));
+        CHECK(largest_difference(nn::forward(halved, kept), nn::forward(grouped, masked)) <= 1e-5);
+
+        // Several channels of each: they go together.
+        auto doubled = random_layer<float>({.in = 4, .out = 8, .kernel = 3, .groups = 4}, rng);
+        CHECK(doubled.unit_coupling() == coupling::passes);
+        CHECK(doubled.map_units(inputs, shape_of(x)) == std::vector<index_t>{0, 1, 6, 7});
+        const auto pairs = doubled.select_units(inputs);
+        CHECK(nn::forward(pairs, kept)(1, 3, 2, 2) == nn::forward(doubled, x)(1, 7, 2, 2));
+        doubled.weight = pairs.weight;
+        doubled.bias = pairs.bias;
+        doubled.refresh();
+        CHECK(doubled.options() == pairs.options());
     }
 
     TEST_CASE("names, counts and initial values")

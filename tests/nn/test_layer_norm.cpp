@@ -7,6 +7,7 @@
 #include "support/random_tensor.hpp"
 
 #include <cmath>
+#include <vector>
 
 namespace test_layer_norm
 {
@@ -100,6 +101,46 @@ TEST_SUITE("layer_norm")
             random_tensor<double>(shape<3>{2, 3, 5}, rng));
         support::check_gradients(random_layer<double, 3>({.features = {2, 3, 4}}, rng),
             random_tensor<double>(shape<4>{2, 2, 3, 4}, rng));
+    }
+
+    TEST_CASE("features that are missing count as zeros")
+    {
+        random_engine rng(4);
+        const auto whole = random_layer<double, 1>({.features = 6}, rng);
+        const std::vector<index_t> kept{0, 3, 4};
+        const auto fewer = layer_traits<layer_norm<double>>::select_units(whole, kept);
+        CHECK(fewer.options().normalized_over == 6);
+        CHECK(fewer.unit_coupling(shape<2>{1, 3}) == coupling::normalizes);
+        CHECK(fewer.unit_coupling(shape<3>{1, 3, 3}) == coupling::blocks);
+        auto x = structopt::zeros<double>(shape<2>{2, 6});
+        auto part = random_tensor<double>(shape<2>{2, 3}, rng);
+        for (index_t b = 0; b < 2; ++b)
+        {
+            for (std::size_t i = 0; i < 3; ++i)
+            {
+                x(b, kept[i]) = part(b, static_cast<index_t>(i));
+            }
+        }
+        const auto expected = nn::forward(whole, x);
+        const auto found = nn::forward(fewer, part);
+        for (index_t b = 0; b < 2; ++b)
+        {
+            for (std::size_t i = 0; i < 3; ++i)
+            {
+                CHECK(found(b, static_cast<index_t>(i)) == doctest::Approx(expected(b, kept[i])));
+            }
+        }
+        support::check_gradients(fewer, part);
+        // Once more, and as if it came from a file.
+        const std::vector<index_t> one{1};
+        auto again = fewer.select_units(one);
+        CHECK(again.options().normalized_over == 6);
+        again.normalized_over(0) = 8;
+        again.refresh();
+        CHECK(again.options().normalized_over == 8);
+        again.normalized_over(0) = -1;
+        CHECK_THROWS_AS(again.refresh(), format_error);
+        CHECK_THROWS_AS((layer_norm{{.features = 3, .normalized_over = 2}}), argument_error);
     }
 
     TEST_CASE("bad options and inputs throw")

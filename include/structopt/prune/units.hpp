@@ -91,15 +91,29 @@ public:
         return lists.back();
     }
 
-    /// The features of the input that stay. Throws `argument_error` where they were no units.
-    const std::vector<index_t>& input_features() const
+    /// The features (channels) of the input that stay, by position. Throws `argument_error` where they
+    /// were no units.
+    std::vector<index_t> input_features() const
     {
         if (!inputs || lists.empty())
         {
             structopt::detail::raise<argument_error>(
                 "kept units", "features of the input among the units (.inputs = true)", "none");
         }
-        return lists.front();
+        if (unit_of_feature.empty())
+        {
+            return lists.front();
+        }
+        std::vector<index_t> features;
+        for (std::size_t i = 0; i < unit_of_feature.size(); ++i)
+        {
+            const index_t unit = unit_of_feature[i];
+            if (unit < 0 || std::binary_search(lists.front().begin(), lists.front().end(), unit))
+            {
+                features.push_back(static_cast<index_t>(i));
+            }
+        }
+        return features;
     }
 
     friend bool operator==(const kept_units& a, const kept_units& b)
@@ -112,6 +126,9 @@ public:
     std::vector<std::string> names;
     /// Whether the first list is that of the input's features.
     bool inputs = false;
+    /// The unit of every feature of the input (-1: it stays), because a layer with groups ties some;
+    /// empty: unit i is feature i.
+    std::vector<index_t> unit_of_feature;
     removed_unit becomes = removed_unit::zero;
 };
 
@@ -238,7 +255,8 @@ Network select_units(const Network& values, const shape<N>& sample, const kept_u
 template <class T, std::size_t N>
 tensor<T, N> take_inputs(const tensor<T, N>& batch, const kept_units& kept)
 {
-    return nn::take_columns(batch, std::span<const index_t>(kept.input_features()));
+    const std::vector<index_t> features = kept.input_features();
+    return nn::take_columns(batch, std::span<const index_t>(features));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -351,6 +369,10 @@ inline kept_units keep(const unit_graph& graph, const std::vector<std::uint8_t>&
         kept.lists.push_back(std::move(units));
     }
     kept.inputs = graph.input_units > 0;
+    if (kept.inputs)
+    {
+        kept.unit_of_feature = graph.input;
+    }
     return kept;
 }
 
