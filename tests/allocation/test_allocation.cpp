@@ -3,11 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <structopt/nn.hpp>
+#include <structopt/prune/magnitude.hpp>
+#include <structopt/prune/units.hpp>
 
 #include "support/random_tensor.hpp"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -15,17 +19,38 @@ namespace
 {
 
 std::atomic<long> allocations{0};
+std::atomic<std::size_t> live{0};
+std::atomic<std::size_t> peak{0};
 
+/// The number of bytes stands in front of what is given out.
 void* counted(std::size_t bytes, std::size_t alignment)
 {
     ++allocations;
-    void* const p = std::aligned_alloc(
-        alignment, (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
+    char* const p = static_cast<char*>(
+        std::aligned_alloc(alignment, (bytes + 2 * alignment - 1) / alignment * alignment));
     if (p == nullptr)
     {
         throw std::bad_alloc();
     }
-    return p;
+    std::memcpy(p, &bytes, sizeof(bytes));
+    const std::size_t now = live += bytes;
+    std::size_t before = peak;
+    while (before < now && !peak.compare_exchange_weak(before, now))
+    {
+    }
+    return p + alignment;
+}
+
+void release(void* p, std::size_t alignment) noexcept
+{
+    if (p != nullptr)
+    {
+        char* const start = static_cast<char*>(p) - alignment;
+        std::size_t bytes = 0;
+        std::memcpy(&bytes, start, sizeof(bytes));
+        live -= bytes;
+        std::free(start);
+    }
 }
 
 } // namespace
@@ -52,42 +77,42 @@ void* operator new[](std::size_t bytes, std::align_val_t alignment)
 
 void operator delete(void* p) noexcept
 {
-    std::free(p);
+    release(p, alignof(std::max_align_t));
 }
 
 void operator delete[](void* p) noexcept
 {
-    std::free(p);
+    release(p, alignof(std::max_align_t));
 }
 
 void operator delete(void* p, std::size_t) noexcept
 {
-    std::free(p);
+    release(p, alignof(std::max_align_t));
 }
 
 void operator delete[](void* p, std::size_t) noexcept
 {
-    std::free(p);
+    release(p, alignof(std::max_align_t));
 }
 
-void operator delete(void* p, std::align_val_t) noexcept
+void operator delete(void* p, std::align_val_t alignment) noexcept
 {
-    std::free(p);
+    release(p, static_cast<std::size_t>(alignment));
 }
 
-void operator delete[](void* p, std::align_val_t) noexcept
+void operator delete[](void* p, std::align_val_t alignment) noexcept
 {
-    std::free(p);
+    release(p, static_cast<std::size_t>(alignment));
 }
 
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept
+void operator delete(void* p, std::size_t, std::align_val_t alignment) noexcept
 {
-    std::free(p);
+    release(p, static_cast<std::size_t>(alignment));
 }
 
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept
+void operator delete[](void* p, std::size_t, std::align_val_t alignment) noexcept
 {
-    std::free(p);
+    release(p, static_cast<std::size_t>(alignment));
 }
 
 using namespace structopt;
@@ -240,5 +265,40 @@ TEST_SUITE("allocation")
             conv, nn::flatten{}, nn::dense{{.in = 6 * 81, .out = 10}, rng}, nn::relu{}};
         allocates_nothing<float>("packed", nn::pack(net), shape<4>{3, 4, 9, 9});
         allocates_nothing<float>("packed", nn::pack(net), shape<4>{1, 4, 9, 9});
+    }
+
+    TEST_CASE("units are removed in the place of the network and its largest layer")
+    {
+        random_engine rng(5);
+        nn::sequential net{nn::dense{{.in = 256, .out = 512}, rng}, nn::relu{},
+            nn::dense{{.in = 512, .out = 512}, rng}, nn::relu{},
+            nn::dense{{.in = 512, .out = 10}, rng}};
+        const shape<2> sample{1, 256};
+        const auto choose = [&]
+        {
+            return prune::choose_units(net, sample, prune::magnitude{}, {.sparsity = 0.25});
+        };
+        const std::size_t largest = sizeof(float) * 512 * 512;
+        const auto extra = [](const auto& work)
+        {
+            const std::size_t before = live;
+            peak = before;
+            work();
+            return peak - before;
+        };
+        CHECK(extra(
+                  [&]
+                  {
+                      static_cast<void>(choose());
+                  }) < largest / 4);
+        const auto kept = choose();
+        const std::size_t weights = sizeof(float) * (256 * 512 + 512 * 512 + 512 * 10);
+        const std::size_t before = live;
+        CHECK(extra(
+                  [&]
+                  {
+                      net = prune::compact(std::move(net), sample, kept);
+                  }) <= largest);
+        CHECK(live < before - weights / 4);
     }
 }

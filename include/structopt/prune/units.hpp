@@ -376,7 +376,8 @@ inline kept_units keep(const unit_graph& graph, const std::vector<std::uint8_t>&
     return kept;
 }
 
-inline void add_fold(auto& layer, const auto& added, const std::vector<index_t>& rows)
+/// Adds to the bias what goes into the rows that stay.
+void add_fold(auto& layer, const auto& added, const std::vector<index_t>& rows)
 {
     if constexpr (requires { layer.bias.data()[0] += added[0]; })
     {
@@ -387,32 +388,48 @@ inline void add_fold(auto& layer, const auto& added, const std::vector<index_t>&
     }
 }
 
-/// A layer without the units that go. `added` goes to its bias.
-template <class L, class T>
-L select(const L& layer, const unit_record& record, const unit_removal& removal,
-    const std::vector<T>& added)
+/// What of a layer loses units: its rows (or what it keeps for units that pass), its columns.
+struct layer_change
 {
-    const bool fewer_in = removal.removes_any(record.in);
-    if (record.coupling == nn::coupling::mixes)
+    bool rows = false;
+    bool columns = false;
+
+    layer_change(const unit_record& record, const unit_removal& removal)
     {
-        if constexpr (nn::selectable<L>)
+        const bool mixes = record.coupling == nn::coupling::mixes;
+        rows = record.coupling != nn::coupling::blocks &&
+               removal.removes_any(mixes ? record.out : record.in);
+        columns = mixes && removal.removes_any(record.in);
+    }
+};
+
+template <class L>
+L keep_rows(const L& layer, const unit_record& record, const unit_removal& removal)
+{
+    if constexpr (nn::selectable<L>)
+    {
+        if (record.coupling == nn::coupling::mixes)
         {
             const std::vector<index_t> rows = removal.kept(record.out);
-            const std::vector<index_t> columns = removal.kept(record.in);
-            const bool fewer_out = removal.removes_any(record.out);
-            L smaller = fewer_out  ? fewer_in ? layer.select_outputs(rows).select_inputs(columns)
-                                              : layer.select_outputs(rows)
-                         : fewer_in ? layer.select_inputs(columns)
-                                   : layer;
-            detail::add_fold(smaller, added, rows);
-            return smaller;
+            return layer.select_outputs(rows);
         }
     }
-    else if (record.coupling != nn::coupling::blocks && fewer_in)
+    const std::vector<index_t> units = removal.kept(record.in);
+    return nn::layer_traits<L>::select_units(layer, units);
+}
+
+template <class L>
+L keep_columns(const L& layer, const unit_record& record, const unit_removal& removal)
+{
+    if constexpr (nn::selectable<L>)
     {
-        return nn::layer_traits<L>::select_units(layer, removal.kept(record.in));
+        const std::vector<index_t> columns = removal.kept(record.in);
+        return layer.select_inputs(columns);
     }
-    return layer;
+    else
+    {
+        return layer;
+    }
 }
 
 /// What `rebuild` and `shrink` work with: where the records of a network are, and what to do.
@@ -437,10 +454,16 @@ void shrink(L& layer, const unit_change<T>& change, const Find& find)
 {
     if (const unit_record* const record = find(detail::key_of(std::as_const(layer))))
     {
-        if (change.removal.removes_any(record->in) || change.removal.removes_any(record->out))
+        // One step at a time: never more than one copy of a layer besides.
+        const layer_change what(*record, change.removal);
+        if (what.rows)
         {
-            layer = detail::select(
-                std::as_const(layer), *record, change.removal, change.fold_of(*record));
+            layer = detail::keep_rows(std::as_const(layer), *record, change.removal);
+        }
+        if (what.columns)
+        {
+            layer = detail::keep_columns(std::as_const(layer), *record, change.removal);
+            detail::add_fold(layer, change.fold_of(*record), change.removal.kept(record->out));
         }
         return;
     }
@@ -461,7 +484,22 @@ L rebuild(const L& layer, const unit_change<T>& change)
 {
     if (const unit_record* const record = change.graph.find(detail::key_of(layer)))
     {
-        return detail::select(layer, *record, change.removal, change.fold_of(*record));
+        const layer_change what(*record, change.removal);
+        if (!what.rows && !what.columns)
+        {
+            return layer;
+        }
+        L smaller = what.rows ? detail::keep_rows(layer, *record, change.removal)
+                              : detail::keep_columns(layer, *record, change.removal);
+        if (what.columns)
+        {
+            if (what.rows)
+            {
+                smaller = detail::keep_columns(std::as_const(smaller), *record, change.removal);
+            }
+            detail::add_fold(smaller, change.fold_of(*record), change.removal.kept(record->out));
+        }
+        return smaller;
     }
     if constexpr (nn::transformable<L>)
     {
