@@ -1,6 +1,8 @@
 #include <structopt/core/random.hpp>
 #include <structopt/nn.hpp>
+#include <structopt/prune/batch_norm_scale.hpp>
 #include <structopt/prune/magnitude.hpp>
+#include <structopt/prune/observations.hpp>
 #include <structopt/prune/units.hpp>
 
 #include <doctest/doctest.h>
@@ -580,6 +582,20 @@ TEST_CASE("containers of the user's own say how units flow, or keep theirs")
           std::vector<std::string>{"0", "2.first", "2.second"});
     CHECK(check_removal<float>(open, sample, rng) > 0);
     CHECK(prune::prunable_units(make(std::false_type{}), sample).empty());
+}
+
+TEST_CASE("evidence chooses units, too: the scale of batch norm")
+{
+    random_engine rng(19);
+    nn::sequential net{nn::dense{{.in = 2, .out = 4}, rng}, nn::batch_norm{{.features = 4}},
+        nn::relu{}, nn::dense{{.in = 4, .out = 3}, rng}, nn::relu{},
+        nn::dense{{.in = 3, .out = 2}, rng}};
+    const float scales[] = {0.5f, -0.1f, 2.0f, 0.2f};
+    std::copy_n(scales, 4, net.layer<1>().weight.data());
+    const auto scores = prune::score_rows(net, prune::batch_norm_scale{});
+    // Units without batch norm behind them stay.
+    CHECK(prune::choose_units(net, shape<2>{1, 2}, scores, {.sparsity = 0.5}) ==
+          kept_units{{0, 2}, {0, 1, 2}});
 }
 
 /// Scores by the value of the first weight, weight by weight.
