@@ -129,7 +129,7 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const un
                 }
                 ++removed[list];
             }
-            chosen = detail::remove_lowest(graph, ranking, removed, options);
+            chosen = detail::keep_without_lowest(graph, ranking, removed, options);
             const auto removal = detail::removal_of(graph, chosen);
             shape<N> smaller = sample;
             smaller[1] = static_cast<index_t>(removal.kept(graph.input).size());

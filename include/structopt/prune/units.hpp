@@ -352,7 +352,7 @@ inline unit_removal removal_of(const unit_graph& graph, const kept_units& kept)
     return removal;
 }
 
-inline kept_units keep(const unit_graph& graph, const std::vector<std::uint8_t>& gone)
+inline kept_units keep_others(const unit_graph& graph, const std::vector<std::uint8_t>& gone)
 {
     kept_units kept;
     for (const unit_range& range : graph.ranges)
@@ -919,7 +919,7 @@ unit_ranking rank_units(const Network& network, const shape<N>& sample, unit_gra
 
 /// Removes of every list the given number of units, rounded, and gives every layer its best unit back
 /// that lost all.
-inline kept_units remove_lowest(const unit_graph& graph, const unit_ranking& ranking,
+inline kept_units keep_without_lowest(const unit_graph& graph, const unit_ranking& ranking,
     const std::vector<std::size_t>& removed, const unit_options& options)
 {
     std::vector<std::uint8_t> gone(static_cast<std::size_t>(graph.units), 0);
@@ -964,12 +964,12 @@ inline kept_units remove_lowest(const unit_graph& graph, const unit_ranking& ran
         revive(record.in);
         revive(record.out);
     }
-    kept_units kept = detail::keep(graph, gone);
+    kept_units kept = detail::keep_others(graph, gone);
     kept.becomes = options.becomes;
     return kept;
 }
 
-inline kept_units choose(
+inline kept_units keep_by_share(
     const unit_graph& graph, const unit_ranking& ranking, const unit_options& options)
 {
     std::vector<std::size_t> removed(graph.ranges.size(), 0);
@@ -995,7 +995,7 @@ inline kept_units choose(
             ++removed[list];
         }
     }
-    return detail::remove_lowest(graph, ranking, removed, options);
+    return detail::keep_without_lowest(graph, ranking, removed, options);
 }
 
 /// Whether a network has units in the sense of this file.
@@ -1025,7 +1025,7 @@ kept_units all_units(const Network& network, const shape<N>& sample, bool inputs
     if constexpr (detail::check_removable<Network>())
     {
         const auto graph = detail::find_units(network, sample, inputs);
-        kept = detail::keep(
+        kept = detail::keep_others(
             graph, std::vector<std::uint8_t>(static_cast<std::size_t>(graph.units), 0));
     }
     return kept;
@@ -1078,7 +1078,7 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const un
     {
         detail::check_options(options);
         auto graph = detail::find_units(network, sample, options.inputs);
-        kept = detail::choose(
+        kept = detail::keep_by_share(
             graph, detail::rank_units(network, sample, graph, scores, options.becomes), options);
     }
     return kept;
@@ -1095,7 +1095,7 @@ kept_units choose_units(const Network& network, const shape<N>& sample, const Cr
         auto graph = detail::find_units(network, sample, options.inputs);
         const auto scores =
             detail::score_graph(network, graph, detail::rows_by<Criterion>{criterion});
-        kept = detail::choose(
+        kept = detail::keep_by_share(
             graph, detail::rank_units(network, sample, graph, scores, options.becomes), options);
     }
     return kept;
