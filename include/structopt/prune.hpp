@@ -12,6 +12,8 @@
 #include <structopt/prune/gradient_times_weight.hpp>
 #include <structopt/prune/gradual.hpp>
 #include <structopt/prune/iterative.hpp>
+#include <structopt/prune/layerwise.hpp>
+#include <structopt/prune/layerwise_obs.hpp>
 #include <structopt/prune/magnitude.hpp>
 #include <structopt/prune/mask.hpp>
 #include <structopt/prune/mean_activation.hpp>
@@ -19,12 +21,15 @@
 #include <structopt/prune/observations.hpp>
 #include <structopt/prune/observe.hpp>
 #include <structopt/prune/optimal_brain_damage.hpp>
+#include <structopt/prune/optimal_brain_surgeon.hpp>
 #include <structopt/prune/rank_rows.hpp>
+#include <structopt/prune/reconstruction.hpp>
 #include <structopt/prune/remove_layer.hpp>
 #include <structopt/prune/rewind.hpp>
 #include <structopt/prune/rigl.hpp>
 #include <structopt/prune/scores.hpp>
 #include <structopt/prune/sparse_evolution.hpp>
+#include <structopt/prune/sparse_gpt.hpp>
 #include <structopt/prune/splicing.hpp>
 #include <structopt/prune/taylor.hpp>
 #include <structopt/prune/unit_budget.hpp>
