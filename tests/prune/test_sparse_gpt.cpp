@@ -180,11 +180,17 @@ TEST_CASE("on inputs that hang together it changes outputs less than magnitude p
         const auto obs = layerwise_obs{.sparsity = sparsity}.prune(w, gram);
         const double by_gpt = prune::output_change(w, gpt.weight, gram);
         const double by_obs = prune::output_change(w, obs.weight, gram);
-        CHECK(by_gpt < 0.6 * plain);
-        CHECK(by_obs < 0.6 * plain);
-        // The survivors of a mask are at their best by `reconstruct`.
-        CHECK(prune::output_change(w, prune::reconstruct(w, gram, gpt.keep, 0.0), gram) <=
-              by_gpt * (1 + 1e-9));
+        // Few survivors can make up for little.
+        const double share = sparsity < 0.8 ? 0.6 : 0.9;
+        CHECK(by_gpt < share * plain);
+        CHECK(by_obs < share * plain);
+        // The survivors of the same mask at their best.
+        const auto refit =
+            sparse_gpt{.sparsity = sparsity, .block = 16, .refit = true}.prune(w, gram);
+        CHECK(refit.keep == gpt.keep);
+        CHECK(refit.loss < gpt.loss);
+        check_mask(refit);
+        CHECK(refit.weight == prune::reconstruct(w, gram, gpt.keep, 0.01));
     }
 }
 

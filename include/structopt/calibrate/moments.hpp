@@ -32,7 +32,7 @@ public:
     /// number that is NaN or infinite; nothing is added then.
     template <class T, std::size_t N>
         requires(N >= 2)
-    void add(view<const T, N> x)
+    void add(view<T, N> x)
     {
         if (!x.contiguous())
         {
@@ -54,7 +54,7 @@ public:
         m_sums.resize(static_cast<std::size_t>(features));
         for (index_t b = 0; b < x.shape(0); ++b)
         {
-            const T* from = x.data() + b * features * positions;
+            const auto* from = x.data() + b * features * positions;
             const double before = static_cast<double>(m_count);
             const double all = before + static_cast<double>(positions);
             for (sums& s : m_sums)

@@ -105,10 +105,9 @@ void calibration_batches(const Data& data, const calibration_options& options, c
     {
         return options.samples == 0 ? size : std::min(options.samples, size);
     };
-    if constexpr (requires { shape_of(data); })
+    if constexpr (structopt::detail::is_view<Data>)
     {
-        const auto x = as_view(data);
-        detail::calibration_slices(x, count(x.shape(0)), options.batch, f);
+        detail::calibration_slices(data, count(data.shape(0)), options.batch, f);
     }
     else if constexpr (train::dataset<Data>)
     {
@@ -128,7 +127,8 @@ void calibration_batches(const Data& data, const calibration_options& options, c
     }
     else
     {
-        detail::calibration_slices(data, count(data.shape(0)), options.batch, f);
+        const auto x = as_view(data);
+        detail::calibration_slices(x, count(x.shape(0)), options.batch, f);
     }
 }
 

@@ -87,8 +87,7 @@ void check_finite(const std::string& what, view<const T, 2> a)
     }
 }
 
-/// H: G with damping. An input that was always zero gets a little of its own, so that its weights are
-/// the first to go.
+/// H: G with damping; next to nothing for an input that was always zero, whose weights are to go first.
 template <class T>
 tensor<double, 2> hessian(
     const std::string& where, view<const T, 2> w, view<const double, 2> gram, double damping)
@@ -102,20 +101,19 @@ tensor<double, 2> hessian(
     detail::check_finite(where + " weight", w);
     detail::check_finite(where + " gram", gram);
     tensor<double, 2> h = structopt::copy(gram);
+    linalg::damp(h, damping);
     const index_t n = w.shape(1);
     double sum = 0;
     for (index_t i = 0; i < n; ++i)
     {
-        sum += h.data()[i * n + i];
+        sum += gram(i, i);
     }
     const double mean = n > 0 && sum > 0 ? sum / static_cast<double>(n) : 1.0;
-    linalg::damp(h, damping);
     for (index_t i = 0; i < n; ++i)
     {
-        double& diagonal = h.data()[i * n + i];
-        if (structopt::detail::is_zero(diagonal))
+        if (structopt::detail::is_zero(gram(i, i)))
         {
-            diagonal = 1e-6 * mean;
+            h.data()[i * n + i] = 1e-9 * mean;
         }
     }
     return h;
