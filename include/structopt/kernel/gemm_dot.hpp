@@ -7,6 +7,7 @@
 #pragma once
 
 #include <structopt/kernel/operand.hpp>
+#include <structopt/simd/exact.hpp>
 #include <structopt/simd/reduce.hpp>
 #include <structopt/simd/tail.hpp>
 
@@ -50,6 +51,21 @@ struct dot_arguments
     activation act;
 };
 
+/// A register that is loaded once for so many products: with its generic tuning g++ reads operands from
+/// memory again for each of them, which takes more loads than the machine has time for.
+template <index_t Products, class T, class Arch>
+STRUCTOPT_ALWAYS_INLINE simd::batch<T, Arch> loaded_once(const simd::batch<T, Arch>& x) noexcept
+{
+    if constexpr (Products > 1)
+    {
+        return simd::rounded(x);
+    }
+    else
+    {
+        return x;
+    }
+}
+
 template <class T, class Arch, index_t Rows, index_t Lines>
 void dot_tile(const dot_arguments<T>& t) noexcept
 {
@@ -74,12 +90,12 @@ void dot_tile(const dot_arguments<T>& t) noexcept
             STRUCTOPT_UNROLL
             for (index_t i = 0; i < Rows; ++i)
             {
-                left[i] = read(t.a + i * t.a_row + k);
+                left[i] = detail::loaded_once<Lines>(read(t.a + i * t.a_row + k));
             }
             STRUCTOPT_UNROLL
             for (index_t j = 0; j < Lines; ++j)
             {
-                const vector right = read(t.b + j * t.b_row + k);
+                const vector right = detail::loaded_once<Rows>(read(t.b + j * t.b_row + k));
                 STRUCTOPT_UNROLL
                 for (index_t i = 0; i < Rows; ++i)
                 {
@@ -93,12 +109,12 @@ void dot_tile(const dot_arguments<T>& t) noexcept
             STRUCTOPT_UNROLL
             for (index_t j = 0; j < Lines; ++j)
             {
-                right[j] = read(t.b + j * t.b_row + k);
+                right[j] = detail::loaded_once<Rows>(read(t.b + j * t.b_row + k));
             }
             STRUCTOPT_UNROLL
             for (index_t i = 0; i < Rows; ++i)
             {
-                const vector left = read(t.a + i * t.a_row + k);
+                const vector left = detail::loaded_once<Lines>(read(t.a + i * t.a_row + k));
                 STRUCTOPT_UNROLL
                 for (index_t j = 0; j < Lines; ++j)
                 {
