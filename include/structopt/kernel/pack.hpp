@@ -105,7 +105,7 @@ template <class T, class Arch>
 void unpack_b(index_t n, index_t k, const bfloat16* packed, float* w, index_t row_stride) noexcept
 {
     constexpr index_t panel = gemm_shape<float, Arch>::panel;
-    for (index_t j = 0; j < n; ++j)
+    for (index_t j = 0; j < n && k > 0; ++j)
     {
         const bfloat16* from =
             packed + j / panel * panel * k + simd::pair_position<Arch>(j % panel);
@@ -120,7 +120,7 @@ template <class T, class Arch>
 void unpack_b(index_t n, index_t k, const T* packed, T* w, index_t row_stride) noexcept
 {
     constexpr index_t panel = gemm_shape<T, Arch>::panel;
-    for (index_t j = 0; j < n; ++j)
+    for (index_t j = 0; j < n && k > 0; ++j)
     {
         const T* from = packed + j / panel * panel * k + j % panel;
         for (index_t i = 0; i < k; ++i)

@@ -129,11 +129,12 @@ T bitmask_dot(
                     values += std::popcount(mask);
                 }
             }
-            // A word has up to 64 values.
+            // A word has up to 64 values. By numbers: where there are none, they are null.
+            const std::uintptr_t ahead = reinterpret_cast<std::uintptr_t>(values) + 512 * sizeof(T);
             STRUCTOPT_UNROLL
-            for (index_t p = 0; p < 64; p += 64 / static_cast<index_t>(sizeof(T)))
+            for (std::uintptr_t p = 0; p < 64 * sizeof(T); p += 64)
             {
-                simd::prefetch_near(values + 512 + p);
+                simd::prefetch_near(reinterpret_cast<const T*>(ahead + p));
             }
         }
         return simd::reduce_add<T, Arch>((sum[0] + sum[1]) + (sum[2] + sum[3]));

@@ -237,7 +237,7 @@ void nm_slice_tile(const std::uint32_t* words, const T* values, index_t count, c
                 sum[q][j] = vector(T(0));
             }
         }
-        const T* value = values + r;
+        const T* value = count > 0 ? values + r : values; // null without columns
         const T* group = lines;
         for (index_t c = 0; c < count; ++c)
         {
