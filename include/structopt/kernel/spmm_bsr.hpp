@@ -251,6 +251,11 @@ STRUCTOPT_ALWAYS_INLINE void bsr_rows(
     {
         const T* const value = w.values + i * R * C + From * C;
         const T* const from = lines + static_cast<index_t>(w.indices[i]) * (C * length);
+        if constexpr (From == 0)
+        {
+            // Of weights that come from memory: the lines that the hardware fetches alone are late.
+            simd::prefetch_near(value + 8192 / sizeof(T));
+        }
         STRUCTOPT_UNROLL
         for (index_t c = 0; c < C; ++c)
         {
