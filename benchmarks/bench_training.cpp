@@ -1,9 +1,9 @@
 // Training steps (forward, loss, backward, optimizer) of 784-300-100-10 and of LeNet-5 at batch 64, and
 // forward passes of one sample, beside PyTorch's. Before timing, a few steps must lower the loss.
 //
-// PyTorch is timed by torch_training.py in a process of its own; its medians appear here as manual
-// times, so that one file holds both. The column to compare is real_time: for both it is the processor
-// time of the process, which other work on the core does not change.
+// PyTorch is timed by torch_training.py and libtorch by libtorch_training, each in a process of its own;
+// their medians appear here as manual times, so that one file holds all. The column to compare is
+// real_time: for all it is the processor time of the process, which other work on the core does not change.
 
 #include <structopt/nn.hpp>
 #include <structopt/optim.hpp>
@@ -122,17 +122,9 @@ void infer(benchmark::State& state, const Network& net, const shape<N>& extents)
     }
 }
 
-/// PyTorch's lines: "train_mlp_sgd pytorch 64x784x10 812.3", or "absent".
-void register_pytorch()
+/// Registers what a peer's program prints: lines such as "train_mlp_sgd pytorch 64x784x10 812.3".
+void register_lines(const char* peer, const std::string& command)
 {
-    const char* const folder = std::getenv("STRUCTOPT_SOURCE_DIR");
-    const std::string script = (folder != nullptr ? std::string(folder) : std::string(".")) +
-                               "/benchmarks/torch_training.py";
-    // The first Python that has it.
-    const std::string command =
-        "for python in python3 /usr/bin/python3; do if $python -c 'import torch' 2>/dev/null; then "
-        "OMP_NUM_THREADS=1 exec $python '" +
-        script + "' 2>/dev/null; fi; done";
     std::FILE* const output = popen(command.c_str(), "r");
     char workload[64];
     char contender[64];
@@ -162,8 +154,25 @@ void register_pytorch()
     }
     if (lines == 0)
     {
-        std::fprintf(stderr, "absent: pytorch\n");
+        std::fprintf(stderr, "absent: %s\n", peer);
     }
+}
+
+void register_pytorch()
+{
+    const char* const folder = std::getenv("STRUCTOPT_SOURCE_DIR");
+    const std::string script = (folder != nullptr ? std::string(folder) : std::string(".")) +
+                               "/benchmarks/torch_training.py";
+    // The first Python that has it.
+    register_lines("pytorch",
+        "for python in python3 /usr/bin/python3; do if $python -c 'import torch' 2>/dev/null; then "
+        "OMP_NUM_THREADS=1 exec $python '" +
+            script + "' 2>/dev/null; fi; done");
+#ifdef STRUCTOPT_LIBTORCH_TRAINING
+    register_lines("libtorch", "OMP_NUM_THREADS=1 '" STRUCTOPT_LIBTORCH_TRAINING "' 2>/dev/null");
+#else
+    std::fprintf(stderr, "absent: libtorch\n");
+#endif
 }
 
 /// `seconds` is the least manual time, of which an iteration that makes many passes has little.
