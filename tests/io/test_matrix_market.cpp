@@ -211,6 +211,8 @@ TEST_CASE("Matrix Market: no number in a header is trusted with memory")
         {"line 2", "a number of entries from 0 to 2", "'1000000000000'"});
     check_parts(refusal("%%MatrixMarket matrix array real general\n1000000 1000000\n1\n"),
         {"line 2", "at most 2 values", "'1000000000000'"});
+    check_parts(refusal("%%MatrixMarket matrix array integer general\n467612885206812 2\n1\n"),
+        {"line 2", "at most 2 values", "'935225770413624'"});
     check_parts(refusal(general + "9223372036854775807 2 0\n"), {"below 2^63"});
     check_parts(refusal(general + "9223372036854775808 1 0\n"), {"a number of rows"});
     check_parts(refusal<double, std::uint8_t>(general + "257 1 0\n"),

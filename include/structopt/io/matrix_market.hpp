@@ -241,10 +241,13 @@ private:
 
     std::int64_t array_count() const
     {
+        if (m_symmetry == matrix_symmetry::general)
+        {
+            return m_rows * m_columns;
+        }
+        // Square, so that this is less than the elements, whose number fits.
         const index_t below = m_rows == 0 ? 0 : m_rows * (m_rows - 1) / 2;
-        return m_symmetry == matrix_symmetry::general     ? m_rows * m_columns
-               : m_symmetry == matrix_symmetry::symmetric ? below + m_rows
-                                                          : below;
+        return m_symmetry == matrix_symmetry::symmetric ? below + m_rows : below;
     }
 
     T negative(T value) const
