@@ -106,7 +106,12 @@ TEST_CASE("shape_of works on xtensor's own containers")
 }
 
 // The address sanitizer's operator new ends the program rather than throw.
-#if !defined(__SANITIZE_ADDRESS__)
+#ifdef __has_feature
+#define TEST_HAS_FEATURE(x) __has_feature(x) // clang's
+#else
+#define TEST_HAS_FEATURE(x) 0
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !TEST_HAS_FEATURE(address_sanitizer)
 TEST_CASE("a size that overflows is refused, not wrapped around")
 {
     aligned_allocator<double> allocator;

@@ -622,7 +622,7 @@ TEST_CASE("tables come back from their text, and others are refused by line")
     {
         std::string broken = text;
         broken[static_cast<std::size_t>(uniform<double>(rng) * static_cast<double>(text.size()))] =
-            static_cast<char>(uniform<double>(rng) * 256);
+            static_cast<char>(static_cast<unsigned char>(uniform<double>(rng) * 256));
         try
         {
             // Another number where a digit was changed.

@@ -149,8 +149,9 @@ TEST_CASE("optimizers agree with PyTorch over five updates")
     g.check("nadam/momentum_decay",
         optim::nadam{.rate = 0.05, .beta1 = 0.8, .beta2 = 0.9, .momentum_decay = 0.1});
 
-    for (const auto& [name, options] : g.file().metadata())
+    for (const auto& entry : g.file().metadata())
     {
+        const std::string& name = entry.first;
         if (name != "made_with")
         {
             INFO(name << " is in the file, but not compared");
