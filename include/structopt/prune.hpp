@@ -12,6 +12,7 @@
 #include <structopt/prune/gradient_times_weight.hpp>
 #include <structopt/prune/gradual.hpp>
 #include <structopt/prune/iterative.hpp>
+#include <structopt/prune/kept_units.hpp>
 #include <structopt/prune/layerwise.hpp>
 #include <structopt/prune/layerwise_obs.hpp>
 #include <structopt/prune/magnitude.hpp>
@@ -33,6 +34,9 @@
 #include <structopt/prune/splicing.hpp>
 #include <structopt/prune/taylor.hpp>
 #include <structopt/prune/unit_budget.hpp>
+#include <structopt/prune/unit_change.hpp>
 #include <structopt/prune/unit_graph.hpp>
+#include <structopt/prune/unit_scores.hpp>
+#include <structopt/prune/unit_walk.hpp>
 #include <structopt/prune/units.hpp>
 #include <structopt/prune/wanda.hpp>
