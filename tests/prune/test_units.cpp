@@ -261,6 +261,40 @@ TEST_CASE("depthwise convolutions let channels pass, global pooling too")
     CHECK(moved > 1);
 }
 
+TEST_CASE("what stays has the bits it had")
+{
+    // Outputs of one layer do not depend on how many others there are; only sums over inputs get
+    // shorter.
+    random_engine rng(20);
+    nn::sequential net{nn::conv2d{{.in = 3, .out = 9, .kernel = 3}, rng}, nn::relu{},
+        nn::conv2d{{.in = 9, .out = 9, .kernel = 3, .padding = 1, .groups = 9}, rng}, nn::relu{},
+        nn::conv2d{{.in = 9, .out = 4, .kernel = 1}, rng}};
+    randomize(net, rng);
+    const shape<4> sample{2, 3, 7, 7};
+    const kept_units kept{{0, 2, 3, 5, 7}};
+    const auto smaller = prune::compact(net, sample, kept);
+    const auto x = random_tensor<float>(sample, rng);
+    const auto before_last = [&](const auto& each)
+    {
+        return nn::forward(each.template layer<3>(),
+            nn::forward(each.template layer<2>(),
+                nn::forward(each.template layer<1>(), nn::forward(each.template layer<0>(), x))));
+    };
+    const auto whole = before_last(net);
+    const auto fewer = before_last(smaller);
+    for (index_t b = 0; b < 2; ++b)
+    {
+        for (index_t u = 0; u < 5; ++u)
+        {
+            for (index_t i = 0; i < 25; ++i)
+            {
+                CHECK(fewer(b, u, i / 5, i % 5) ==
+                      whole(b, kept[0][static_cast<std::size_t>(u)], i / 5, i % 5));
+            }
+        }
+    }
+}
+
 TEST_CASE("a padded convolution takes zeros, no other constant")
 {
     random_engine rng(6);
