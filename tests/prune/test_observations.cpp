@@ -334,6 +334,11 @@ TEST_CASE("activations: mean, variance, share of zeros")
     check_close(scores, busy);
     CHECK(scores[2] == 0);
     CHECK(scores[4] == 1);
+    // As scores of weights: those of a row share the row's.
+    const auto weights = prune::score(p.net, prune::average_zeros{}, seen).layers[0].values;
+    REQUIRE(weights.size() == 30);
+    CHECK(weights[14] == scores[2]);
+    CHECK(weights[15] == scores[3]);
     check_close(prune::score_rows(p.net, prune::mean_activation{}, seen).layers[0].values, mean);
     check_close(
         prune::score_rows(p.net, prune::activation_variance{}, seen).layers[0].values, variance);
@@ -362,6 +367,13 @@ TEST_CASE("batch norm's scale is the one that follows the layer")
     CHECK(scores.layers[0].values == std::vector<double>{3, 1});
     // What follows a residual sum is not the branch's own.
     CHECK(scores.layers[1].values.empty());
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::score(
+                            net, prune::batch_norm_scale{}, prune::observations<decltype(net)>{});
+                    }),
+        {"2.branch.weight", "applies"});
 }
 
 TEST_CASE("movement adds up minus weight times gradient")

@@ -49,12 +49,13 @@ struct observations
     std::vector<layer_statistics> layers = {};
 };
 
-/// The scores of a network's weights by a criterion that needs evidence. O(weights).
+/// The scores of a network's weights by a criterion that needs evidence; of one that only scores units
+/// each weight gets its row's. O(weights).
 ///
-/// Throws `argument_error` where the observations lack what the criterion needs and, naming layer and
-/// position, for a score that is NaN or infinite; `shape_error` where they are of a network with
+/// Throws `argument_error` where the observations lack what the criterion needs, for a layer to which it
+/// does not apply and, naming layer and position, for a score that is NaN or infinite; `shape_error` where they are of a network with
 /// other extents.
-template <class Network, informed_weight_criterion Criterion>
+template <class Network, informed_criterion Criterion>
 scores score(const Network& network, const Criterion& criterion, const observations<Network>& seen);
 
 /// The scores of rows, one per unit of each weight (`inputs` and `window` are 1): by the criterion's
@@ -220,20 +221,41 @@ void finish(const Criterion& criterion, scores& list)
 
 } // namespace detail
 
-template <class Network, informed_weight_criterion Criterion>
+template <class Network, informed_criterion Criterion>
 scores score(const Network& network, const Criterion& criterion, const observations<Network>& seen)
 {
     scores result;
     if constexpr (detail::check_prunable<Network>())
     {
         result = detail::empty_scores(network);
-        detail::visit_evidence(network, seen, Criterion::needs, result,
-            [&](layer_scores& place, const auto& on)
+        if constexpr (informed_weight_criterion<Criterion>)
+        {
+            detail::visit_evidence(network, seen, Criterion::needs, result,
+                [&](layer_scores& place, const auto& on)
+                {
+                    place.values.resize(static_cast<std::size_t>(on.weight.size()));
+                    criterion.score(on, std::span<double>(place.values));
+                });
+            detail::finish(criterion, result);
+        }
+        else
+        {
+            const scores rows = prune::score_rows(network, criterion, seen);
+            for (std::size_t i = 0; i < rows.layers.size(); ++i)
             {
-                place.values.resize(static_cast<std::size_t>(on.weight.size()));
-                criterion.score(on, std::span<double>(place.values));
-            });
-        detail::finish(criterion, result);
+                layer_scores& place = result.layers[i];
+                if (rows.layers[i].values.empty())
+                {
+                    structopt::detail::raise<argument_error>(
+                        place.name, "a layer to which the criterion applies", "another one");
+                }
+                for (const double value : rows.layers[i].values)
+                {
+                    place.values.insert(place.values.end(),
+                        static_cast<std::size_t>(place.inputs * place.window), value);
+                }
+            }
+        }
     }
     return result;
 }
