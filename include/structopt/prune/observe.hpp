@@ -2,13 +2,14 @@
 /// Gathering evidence on a network from samples.
 #pragma once
 
+#include <structopt/calibrate/moments.hpp>
 #include <structopt/calibrate/tap.hpp>
 #include <structopt/core/finite.hpp>
 #include <structopt/core/random.hpp>
 #include <structopt/nn/loss/concepts.hpp>
+#include <structopt/prune/column_squares.hpp>
 #include <structopt/prune/gradient_probe.hpp>
 #include <structopt/prune/observations.hpp>
-#include <structopt/prune/unit_moments.hpp>
 #include <structopt/train/dataset.hpp>
 
 #include <algorithm>
@@ -51,8 +52,8 @@ struct observe_options
 ///
 /// Throws `argument_error` for an empty dataset, options out of range, samples that are NaN or infinite
 /// and evidence that becomes so (both found by their bits; the message names layer and position), and
-/// for inputs asked of a layer that is neither dense nor a convolution; `shape_error` where the samples
-/// do not fit the network.
+/// for inputs asked of a layer that does not tell them (`calibrate::layer_with_rows`); `shape_error`
+/// where the samples do not fit the network.
 ///
 /// Networks with packed or quantized weights do not compile (one line), nor does a criterion that needs
 /// `movement`: that comes from `track_movement`.
@@ -146,9 +147,11 @@ public:
     {
         index_t input_leaf = -1;
         index_t output_leaf = -1;
-        column_moments inputs;
-        unit_moments outputs;
-        bool fits = true;
+        index_t units = 0;
+        column_squares inputs = column_squares();
+        calibrate::moments outputs = {};
+        bool fits = true;        ///< inputs and outputs have the form of the weight
+        index_t not_finite = -1; ///< first unit that put out NaN or infinity
     };
 
     explicit activation_recorder(std::vector<place> places)
@@ -167,7 +170,7 @@ public:
             }
             if (each.output_leaf == index)
             {
-                each.fits = each.outputs.add(y) && each.fits;
+                add_outputs(y, each);
             }
         }
     }
@@ -178,6 +181,31 @@ public:
     }
 
 private:
+    template <class T, std::size_t N>
+    static void add_outputs(view<const T, N> y, place& to) noexcept
+    {
+        if constexpr (N >= 2)
+        {
+            to.fits = to.fits && y.shape(1) == to.units;
+            const index_t inner = count(tail(tail(y.shape())));
+            for (index_t i = 0; to.fits && to.not_finite < 0 && i < y.size(); ++i)
+            {
+                if (!structopt::detail::is_finite(y.data()[i]))
+                {
+                    to.not_finite = i / inner % to.units;
+                }
+            }
+            if (to.fits && to.not_finite < 0)
+            {
+                to.outputs.add(y);
+            }
+        }
+        else
+        {
+            to.fits = false;
+        }
+    }
+
     std::vector<place> m_places;
 };
 
@@ -345,12 +373,12 @@ void observe_activations(const Network& network, const Data& data, std::span<con
         if constexpr (inputs)
         {
             place.input_leaf = flow.leaf;
-            place.inputs = column_moments(flow.columns * flow.groups);
+            place.inputs = column_squares(flow.groups, flow.columns);
         }
         if constexpr (outputs)
         {
             place.output_leaf = flow.output;
-            place.outputs = unit_moments(flow.rows);
+            place.units = flow.rows;
         }
         places.push_back(std::move(place));
     }
@@ -387,12 +415,19 @@ void observe_activations(const Network& network, const Data& data, std::span<con
         }
         if constexpr (outputs)
         {
-            found.mean = place.outputs.mean();
-            found.mean_absolute = place.outputs.mean_absolute();
-            found.variance = place.outputs.variance();
-            found.zero_share = place.outputs.zero_share();
-            detail::check_finite("outputs of " + name, found.mean);
-            detail::check_finite("outputs of " + name, found.variance);
+            if (place.not_finite >= 0)
+            {
+                structopt::detail::raise<argument_error>("prune::observe, outputs of " + name,
+                    "finite numbers",
+                    "NaN or infinity from unit " + std::to_string(place.not_finite));
+            }
+            for (index_t u = 0; u < flows[i].rows; ++u)
+            {
+                found.mean.push_back(place.outputs.mean(u));
+                found.mean_absolute.push_back(place.outputs.mean_absolute(u));
+                found.variance.push_back(place.outputs.variance(u));
+                found.zero_share.push_back(place.outputs.zero_share(u));
+            }
         }
         seen.layers.push_back(std::move(found));
     }
