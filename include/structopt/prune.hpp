@@ -3,16 +3,25 @@
 #pragma once
 
 #include <structopt/prune/activation_variance.hpp>
+#include <structopt/prune/allocation.hpp>
 #include <structopt/prune/average_zeros.hpp>
 #include <structopt/prune/batch_norm_scale.hpp>
+#include <structopt/prune/budget.hpp>
 #include <structopt/prune/compact_training.hpp>
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/connection_sensitivity.hpp>
+#include <structopt/prune/cost.hpp>
+#include <structopt/prune/erk.hpp>
 #include <structopt/prune/evidence.hpp>
+#include <structopt/prune/geometric_median.hpp>
 #include <structopt/prune/gradient_times_weight.hpp>
 #include <structopt/prune/gradual.hpp>
+#include <structopt/prune/granularity.hpp>
+#include <structopt/prune/grouped.hpp>
 #include <structopt/prune/iterative.hpp>
 #include <structopt/prune/kept_units.hpp>
+#include <structopt/prune/lamp.hpp>
+#include <structopt/prune/layer_shares.hpp>
 #include <structopt/prune/layerwise.hpp>
 #include <structopt/prune/layerwise_obs.hpp>
 #include <structopt/prune/magnitude.hpp>
@@ -23,6 +32,7 @@
 #include <structopt/prune/observe.hpp>
 #include <structopt/prune/optimal_brain_damage.hpp>
 #include <structopt/prune/optimal_brain_surgeon.hpp>
+#include <structopt/prune/random_scores.hpp>
 #include <structopt/prune/rank_rows.hpp>
 #include <structopt/prune/reconstruction.hpp>
 #include <structopt/prune/remove_layer.hpp>
@@ -32,7 +42,9 @@
 #include <structopt/prune/sparse_evolution.hpp>
 #include <structopt/prune/sparse_gpt.hpp>
 #include <structopt/prune/splicing.hpp>
+#include <structopt/prune/synaptic_flow.hpp>
 #include <structopt/prune/taylor.hpp>
+#include <structopt/prune/threshold.hpp>
 #include <structopt/prune/unit_budget.hpp>
 #include <structopt/prune/unit_change.hpp>
 #include <structopt/prune/unit_graph.hpp>

@@ -6,6 +6,7 @@
 #include "support/message.hpp"
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace test_magnitude
@@ -56,11 +57,34 @@ TEST_CASE("rows without columns, and no rows")
     magnitude{}.score_units(as_view(none), std::span<float>());
 }
 
-TEST_CASE("norms other than 1 and 2 are refused")
+TEST_CASE_TEMPLATE("any p above 0: against the sum, and without overflow", T, float, double)
+{
+    const tensor<T, 2> w = {{T(3), T(-4), T(0)}, {T(1e-30), T(2e-30), T(-2e-30)}};
+    std::vector<T> units(2);
+    for (const double p : {0.5, 1.0, 1.5, 2.0, 3.0, 10.0})
+    {
+        magnitude{.norm = p}.score_units(as_view(w), std::span<T>(units));
+        const double first = std::pow((std::pow(3, p) + std::pow(4, p)) / 3, 1 / p);
+        const double second = 1e-30 * std::pow((1 + 2 * std::pow(2, p)) / 3, 1 / p);
+        CHECK(static_cast<double>(units[0]) == doctest::Approx(first));
+        CHECK(static_cast<double>(units[1]) / second == doctest::Approx(1));
+    }
+    magnitude{.norm = std::numeric_limits<double>::infinity()}.score_units(
+        as_view(w), std::span<T>(units));
+    CHECK(units[0] == T(4));
+    const auto huge = structopt::full<T>(shape<2>{1, 3}, std::numeric_limits<T>::max() / 2);
+    for (const double p : {2.0, 3.0})
+    {
+        magnitude{.norm = p}.score_units(as_view(huge), std::span<T>(units.data(), 1));
+        CHECK(units[0] / huge(0, 0) == doctest::Approx(1));
+    }
+}
+
+TEST_CASE("norms that are not above 0 are refused")
 {
     const auto w = structopt::zeros<float>(shape<2>{1, 1});
     std::vector<float> units(1);
-    for (int norm : {0, 3, -1})
+    for (const double norm : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()})
     {
         support::check_parts(support::message_of<argument_error>(
                                  [&]
@@ -68,7 +92,7 @@ TEST_CASE("norms other than 1 and 2 are refused")
                                      magnitude{.norm = norm}.score_units(
                                          as_view(w), std::span<float>(units));
                                  }),
-            {"magnitude norm", "1 or 2"});
+            {"magnitude norm", "above 0"});
     }
 }
 

@@ -19,6 +19,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -92,7 +93,7 @@ TEST_SUITE("smoke")
     TEST_CASE("the smallest weights of every layer become zero, exactly as many as asked for")
     {
         random_engine rng(1);
-        for (const double share : {0.0, 0.1, 0.25, 1.0 / 3.0, 0.5, 0.77, 0.9, 0.999})
+        for (const double share : {0.0, 0.1, 0.25, 1.0 / 3.0, 0.5, 0.77, 0.9, 0.99})
         {
             INFO(share);
             auto net = make_network(rng);
@@ -142,15 +143,16 @@ TEST_CASE("over the whole network the lowest scores go, wherever they are")
 {
     random_engine rng(2);
     auto net = make_network(rng);
-    // The first layer's weights are all smaller than the others'.
+    // The first layer's weights are all smaller than the others'; one of them has to stay.
     for (float& value : net.layer<0>().weight)
     {
         value = 1e-3f * (value < 0 ? -1.0f : 1.0f);
     }
     const index_t all = 90 + 900 + 400 + 60;
     const index_t gone = 145; // a tenth
-    const auto mask = prune::apply(net, magnitude{}, {.sparsity = 0.1, .scope = scope::global});
-    CHECK(zeros_in(net.layer<0>().weight) == 90);
+    const auto mask =
+        prune::apply(net, magnitude{}, {.sparsity = 0.1, .scope = scope::global, .minimum = 1});
+    CHECK(zeros_in(net.layer<0>().weight) == 89);
     CHECK(zeros_in(net.layer<0>().weight) + zeros_in(net.layer<4>().weight) +
               zeros_in(net.layer<5>().branch.weight) + zeros_in(net.layer<6>().weight) ==
           gone);
@@ -162,7 +164,8 @@ TEST_CASE("of equal scores the earlier go first, layer by layer and in all")
     random_engine rng(3);
     auto net = make_network(rng);
     const auto keep =
-        prune::make_mask(net, first_come{}, {.sparsity = 0.5, .scope = scope::global}).keep;
+        prune::make_mask(net, first_come{}, {.sparsity = 0.5, .scope = scope::global, .minimum = 1})
+            .keep;
     // Scores 0 .. n-1 in each layer: those below the common bound go. 90, 900, 400 and 60 weights
     // have 30 + ... of them: 725 in all.
     std::size_t gone = 0;
@@ -181,14 +184,16 @@ TEST_CASE("of equal scores the earlier go first, layer by layer and in all")
     nn::sequential equal{nn::dense{{.in = 4, .out = 3}, rng}, nn::dense{{.in = 3, .out = 4}, rng}};
     equal.layer<0>().weight.fill(1.0f);
     equal.layer<1>().weight.fill(-1.0f);
-    const auto mask =
-        prune::make_mask(equal, magnitude{}, {.sparsity = 0.75, .scope = scope::global});
+    const auto mask = prune::make_mask(
+        equal, magnitude{}, {.sparsity = 0.75, .scope = scope::global, .minimum = 1});
     std::size_t seen = 0;
     for (const auto& list : mask.keep)
     {
         for (const auto stays : list)
         {
-            CHECK(stays == (seen++ < 18 ? 0 : 1));
+            // 18 go; the last weight of the first layer has to stay.
+            CHECK(stays == (seen == 11 || seen >= 19 ? 1 : 0));
+            ++seen;
         }
     }
     CHECK(seen == 24);
@@ -338,29 +343,129 @@ TEST_CASE("masks agree with PyTorch's l1_unstructured and global_unstructured")
     CHECK(equal(mask.keep[1], golden_mask(file, start + "second_mask")));
 }
 
-TEST_CASE("units agree with PyTorch's ln_structured over rows")
+namespace
+{
+
+bool has(const std::string& text, const char* part)
+{
+    return text.find(part) != std::string::npos;
+}
+
+} // namespace
+
+TEST_CASE("rows and input channels agree with PyTorch's ln_structured over both dimensions")
 {
     const io::safetensors_file file(support::golden_path("prune.safetensors"));
-    for (const std::string name :
-        {"ln_structured/n2_dim0_6x4", "ln_structured/n1_dim0_6x4", "ln_structured/n2_dim0_4x3x2x2"})
+    int cases = 0;
+    for (const auto& entry : file.entries())
     {
-        INFO(name);
-        const auto layer = layer_of(file, name + "/weight");
-        const auto expected = golden_mask(file, name + "/mask");
-        const auto rows = static_cast<std::size_t>(layer.outputs());
-        const std::size_t columns = layer.weight.size() / rows;
-        std::vector<double> scores(rows);
-        magnitude{.norm = name.find("n1") == std::string::npos ? 2 : 1}.score_units(
-            as_view(layer.weight), std::span<double>(scores));
-        const auto gone = prune::detail::lowest(
-            std::span<const double>(scores), prune::detail::share_of(0.5, rows));
-        std::vector<double> found(expected.size(), 1.0);
-        for (const std::size_t r : gone)
+        const std::string& name = entry.name;
+        if (name.rfind("ln_structured/", 0) != 0 || !has(name, "/mask"))
         {
-            std::fill_n(found.begin() + static_cast<std::ptrdiff_t>(r * columns), columns, 0.0);
+            continue;
         }
-        CHECK(found == expected);
+        INFO(name);
+        const std::string start = name.substr(0, name.rfind('/'));
+        const auto extents = file.at(start + "/weight").shape;
+        const double norm = has(name, "n1")   ? 1.0
+                            : has(name, "n2") ? 2.0
+                                              : std::numeric_limits<double>::infinity();
+        const auto masked = [&](const auto& layer)
+        {
+            const prune::mask_options half{.sparsity = 0.5};
+            return has(name, "dim0")
+                       ? prune::make_mask(layer, magnitude{}, half, prune::rows{.norm = norm})
+                       : prune::make_mask(
+                             layer, magnitude{}, half, prune::input_channels{.norm = norm});
+        };
+        prune::mask found;
+        if (extents.size() == 4)
+        {
+            auto w = make_tensor<double>(shape<4>{extents[0], extents[1], extents[2], extents[3]});
+            file.read_into(start + "/weight", std::span<double>(w.data(), w.size()));
+            found = masked(nn::conv2d<double>(
+                {.in = extents[1], .out = extents[0], .kernel = {extents[2], extents[3]}},
+                std::move(w)));
+        }
+        else
+        {
+            found = masked(layer_of(file, start + "/weight"));
+        }
+        CHECK(equal(found.keep[0], golden_mask(file, name)));
+        ++cases;
     }
+    CHECK(cases == 6);
+}
+
+TEST_CASE("a layer that would lose its last weight is refused, or keeps its minimum")
+{
+    random_engine rng(7);
+    auto net = make_network(rng);
+    for (float& value : net.layer<0>().weight)
+    {
+        value *= 1e-4f;
+    }
+    const auto before = net;
+    for (const auto& options : {prune::mask_options{.sparsity = 0.1, .scope = scope::global},
+             prune::mask_options{.sparsity = 0.999}})
+    {
+        check_parts(message_of<argument_error>(
+                        [&]
+                        {
+                            prune::apply(net, magnitude{}, options);
+                        }),
+            {"0.weight", "minimum", "90 of 90"});
+    }
+    CHECK(net.layer<0>().weight == before.layer<0>().weight);
+    // The others make up for it: a tenth of 1450 goes all the same.
+    const auto mask =
+        prune::apply(net, magnitude{}, {.sparsity = 0.1, .scope = scope::global, .minimum = 10});
+    CHECK(zeros_in(net.layer<0>().weight) == 80);
+    CHECK(mask.sparsity() == 0.1);
+    CHECK(prune::make_mask(
+              net, magnitude{}, {.sparsity = 0.1, .scope = scope::global, .minimum = 10}) == mask);
+    const auto few = prune::make_mask(before, magnitude{}, {.sparsity = 0.999, .minimum = 3});
+    CHECK(std::accumulate(few.keep[0].begin(), few.keep[0].end(), 0) == 3);
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::make_mask(before, magnitude{},
+                            {.sparsity = 0.9, .scope = scope::global, .minimum = 100});
+                    }),
+        {"sparsity", "every layer keeps 100", "1305"});
+    CHECK_THROWS_AS(
+        prune::make_mask(before, magnitude{}, {.sparsity = 0.5, .minimum = -1}), argument_error);
+}
+
+TEST_CASE("masks from scores, and scores of another network")
+{
+    random_engine rng(8);
+    const auto net = make_network(rng);
+    auto found = prune::score(net, magnitude{});
+    const prune::mask_options options{.sparsity = 0.3, .scope = scope::global};
+    CHECK(prune::make_mask(net, found, options) == prune::make_mask(net, magnitude{}, options));
+    auto shifted = found;
+    shifted.layers[1].parameter = 5;
+    auto missing = found;
+    missing.layers.pop_back();
+    auto extra = found;
+    extra.layers.push_back(found.layers[0]);
+    for (const auto& wrong : {shifted, missing, extra})
+    {
+        check_parts(message_of<shape_error>(
+                        [&]
+                        {
+                            prune::make_mask(net, wrong, options);
+                        }),
+            {"scores", "entr"});
+    }
+    found.layers[2].values[3] = std::numeric_limits<double>::quiet_NaN();
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::make_mask(net, found, options);
+                    }),
+        {"5.branch.weight", "position 3"});
 }
 
 } // namespace test_mask

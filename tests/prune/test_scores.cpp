@@ -78,10 +78,10 @@ TEST_SUITE("smoke")
         REQUIRE(found.layers.size() == 2);
         CHECK(found.layers[0].name == "0.weight");
         CHECK(found.layers[0].parameter == 0);
-        CHECK(found.layers[0].extents() == prune::weight_extents{5, 2, 6});
+        CHECK(found.layers[0].extents() == prune::weight_extents{5, 2, 6, 5});
         CHECK(found.layers[1].name == "4.weight");
         CHECK(found.layers[1].parameter == 4);
-        CHECK(found.layers[1].extents() == prune::weight_extents{4, 60, 1});
+        CHECK(found.layers[1].extents() == prune::weight_extents{4, 60, 1, 0});
         REQUIRE(found.layers[0].values.size() == 60);
         REQUIRE(found.layers[1].values.size() == 240);
         for (std::size_t i = 0; i < 240; ++i)

@@ -50,9 +50,9 @@ private:
 ///
 /// At every step where the schedule is due the mask is chosen anew by the criterion, over weights of
 /// which the masked ones are zero: with a magnitude criterion and a rising schedule a mask only
-/// grows. In between it is held as by `hold`. Zhu and Gupta, "To prune, or not to prune", 2017, is
-/// this with `schedule::cubic_sparsity` and `magnitude`. Throws what `make_mask` throws, during
-/// training: a schedule that reaches 1 is refused there.
+/// grows. Every layer keeps at least one weight. In between the mask is held as by `hold`. Zhu and
+/// Gupta, "To prune, or not to prune", 2017, is this with `schedule::cubic_sparsity` and `magnitude`.
+/// Throws what `make_mask` throws, during training: a schedule that reaches 1 is refused there.
 ///
 ///     prune::gradual sparser{schedule::cubic_sparsity{.target = 0.9, .end = 500}, prune::magnitude{}};
 ///     train::fit(net, data, loss, optimizer, options, rng, sparser);
@@ -104,8 +104,8 @@ public:
         const index_t step = at.run.optimizer.step;
         if (m_schedule.due(step))
         {
-            m_mask = prune::make_mask(
-                at.network, m_criterion, {.sparsity = m_schedule.sparsity(step), .scope = m_scope});
+            m_mask = prune::make_mask(at.network, m_criterion,
+                {.sparsity = m_schedule.sparsity(step), .scope = m_scope, .minimum = 1});
         }
         if (!m_mask.keep.empty())
         {

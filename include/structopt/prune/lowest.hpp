@@ -6,9 +6,10 @@
 #include <structopt/core/finite.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,25 +49,97 @@ inline std::size_t share_of(double share, std::size_t n) noexcept
     return static_cast<std::size_t>(std::nearbyint(share * static_cast<double>(n)));
 }
 
+/// A number whose order among others is the order of the scores; 0.0 and -0.0 are equal. Integers:
+/// the order holds under -ffast-math and with denormal numbers flushed to zero.
+inline std::uint64_t order_of(double score) noexcept
+{
+    constexpr std::uint64_t sign = std::uint64_t{1} << 63;
+    const auto bits = std::bit_cast<std::uint64_t>(score);
+    return (bits << 1) == 0 ? sign : (bits & sign) != 0 ? ~bits : bits | sign;
+}
+
+/// Which scores are the lowest: those below `bound`, and the first `ties` of those at it.
+struct lowest_bound
+{
+    std::uint64_t bound = 0;
+    std::size_t ties = 0;
+};
+
+/// The bound of the `n` lowest scores of all lists together; all of them if there are fewer. O(scores):
+/// a histogram, then a selection among the scores of one bucket. Memory: those scores.
+template <class T>
+lowest_bound find_bound(std::span<const std::span<const T>> lists, std::size_t n)
+{
+    constexpr std::size_t few = std::size_t{1} << 14;
+    constexpr int shift = 48;
+    std::size_t all = 0;
+    for (const auto list : lists)
+    {
+        all += list.size();
+    }
+    if (n == 0 || all == 0)
+    {
+        return {};
+    }
+    n = std::min(n, all);
+    std::uint64_t bucket = 0;
+    std::size_t before = 0; // scores in lower buckets
+    if (all > few)
+    {
+        std::vector<std::size_t> histogram(std::size_t{1} << (64 - shift));
+        for (const auto list : lists)
+        {
+            for (const T score : list)
+            {
+                ++histogram[order_of(static_cast<double>(score)) >> shift];
+            }
+        }
+        while (before + histogram[bucket] < n)
+        {
+            before += histogram[bucket++];
+        }
+    }
+    std::vector<std::uint64_t> candidates;
+    for (const auto list : lists)
+    {
+        for (const T score : list)
+        {
+            const std::uint64_t order = order_of(static_cast<double>(score));
+            if (all <= few || (order >> shift) == bucket)
+            {
+                candidates.push_back(order);
+            }
+        }
+    }
+    const auto nth = candidates.begin() + static_cast<std::ptrdiff_t>(n - before - 1);
+    std::nth_element(candidates.begin(), nth, candidates.end());
+    const std::uint64_t bound = *nth;
+    const auto below = std::count_if(candidates.begin(), nth,
+        [&](std::uint64_t order)
+        {
+            return order < bound;
+        });
+    return {bound, n - before - static_cast<std::size_t>(below)};
+}
+
 /// Positions of the `n` lowest scores, ascending by position. Equal scores: the earlier ones.
-/// O(scores) on average.
+/// O(scores).
 template <class T>
 std::vector<std::size_t> lowest(std::span<const T> scores, std::size_t n)
 {
-    std::vector<std::size_t> order(scores.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    const auto before = [&](std::size_t a, std::size_t b)
+    lowest_bound left = find_bound<T>(std::span(&scores, 1), n);
+    std::vector<std::size_t> positions;
+    positions.reserve(std::min(n, scores.size()));
+    for (std::size_t i = 0; i < scores.size(); ++i)
     {
-        return scores[a] < scores[b] || (scores[a] == scores[b] && a < b);
-    };
-    if (n < order.size())
-    {
-        std::nth_element(
-            order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n), order.end(), before);
-        order.resize(n);
+        const std::uint64_t order = order_of(static_cast<double>(scores[i]));
+        if (order < left.bound || (order == left.bound && left.ties > 0))
+        {
+            left.ties -= order == left.bound ? 1 : 0;
+            positions.push_back(i);
+        }
     }
-    std::sort(order.begin(), order.end());
-    return order;
+    return positions;
 }
 
 } // namespace detail

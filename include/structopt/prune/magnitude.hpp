@@ -2,14 +2,13 @@
 /// Magnitude: small weights, and units of small norm, go first.
 #pragma once
 
-#include <structopt/core/error.hpp>
 #include <structopt/prune/concepts.hpp>
+#include <structopt/prune/norm.hpp>
 
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <span>
-#include <string>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace prune
@@ -23,8 +22,8 @@ namespace prune
 /// layer the order is that of the norm.
 struct magnitude
 {
-    /// The p of a unit's norm: 1 or 2.
-    int norm = 2;
+    /// The p of a unit's norm, above 0; infinity: the largest.
+    double norm = 2;
 
     template <std::floating_point T>
     void score(view<const T, 2> w, std::span<T> scores) const
@@ -36,26 +35,15 @@ struct magnitude
         }
     }
 
-    /// Throws `argument_error` for a norm other than 1 and 2.
+    /// Throws `argument_error` for a norm that is not above 0.
     template <std::floating_point T>
     void score_units(view<const T, 2> w, std::span<T> scores) const
     {
-        if (norm != 1 && norm != 2)
-        {
-            structopt::detail::raise<argument_error>(
-                "magnitude norm", "1 or 2", std::to_string(norm));
-        }
-        const double columns = w.shape(1) > 0 ? static_cast<double>(w.shape(1)) : 1.0;
+        detail::check_norm("magnitude norm", norm);
         for (index_t r = 0; r < w.shape(0); ++r)
         {
-            double sum = 0;
-            for (const T value : w[r].flat())
-            {
-                const double size = std::abs(static_cast<double>(value));
-                sum += norm == 1 ? size : size * size;
-            }
-            sum /= columns;
-            scores[static_cast<std::size_t>(r)] = static_cast<T>(norm == 1 ? sum : std::sqrt(sum));
+            scores[static_cast<std::size_t>(r)] =
+                static_cast<T>(detail::mean_norm(w[r].flat(), norm));
         }
     }
 

@@ -1,13 +1,16 @@
 /// @file
-/// Unstructured pruning: masks over the weights of a network.
+/// Masks over the weights of a network: single weights, groups of them, N:M patterns.
 #pragma once
 
 #include <structopt/nn/parameters.hpp>
-#include <structopt/nn/storage.hpp>
+#include <structopt/prune/allocation.hpp>
 #include <structopt/prune/concepts.hpp>
+#include <structopt/prune/granularity.hpp>
 #include <structopt/prune/lowest.hpp>
 #include <structopt/prune/scores.hpp>
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -45,23 +48,45 @@ struct mask
     friend bool operator==(const mask&, const mask&) = default;
 };
 
-/// How many weights go, and where.
-struct mask_options
-{
-    /// Share of the weights that become zero, in [0, 1).
-    double sparsity = 0.5;
-    /// Compare scores within each layer or over the whole network.
-    prune::scope scope = prune::scope::per_layer;
-};
-
-/// The mask that keeps the weights with the highest scores; weights (role `weight`) of rank 2 and
-/// more only. Exactly round(sparsity * n) go, per layer or in all, halves to the even number; of
-/// equal scores the earlier weights go first. O(weights). Of a sparse weight, n counts the stored
-/// numbers: the others are zero already.
+/// The mask that keeps the weights with the highest scores; weights (role `weight`) of rank 2 and more
+/// only.
 ///
-/// Throws `argument_error` for a sparsity outside [0, 1) or a score that is not finite.
-template <weight_criterion Criterion, class Network>
-mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options);
+/// How many go is the allocation's to say (`mask_options`, `layer_shares`, `erk`, `grouped`,
+/// `threshold`), what goes together the granularity's (`blocks<4, 4>{}`, `rows{}`). Exact counts of
+/// groups; of equal scores the earlier groups go first, so that pruning again to the same sparsity
+/// changes nothing as long as a criterion gives zeros its lowest score. O(weights). Of a sparse weight
+/// the stored numbers count: the others are zero already.
+///
+/// Throws `argument_error` for a sparsity outside [0, 1), a score that is not finite, and a layer that
+/// would lose its last weight. Groups of sparse weights are refused at compile time.
+template <class Network, data_free_criterion<Network> Criterion, granularity Granularity = single>
+mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options,
+    const Granularity& groups = {});
+
+/// The same with any allocation.
+template <class Network, data_free_criterion<Network> Criterion, allocation Allocation,
+    granularity Granularity = single>
+    requires(!std::same_as<Allocation, mask_options>)
+mask make_mask(const Network& network, const Criterion& criterion, const Allocation& how_many,
+    const Granularity& groups = {});
+
+/// The mask from scores that are there already. Throws `shape_error` if they are another network's.
+template <class Network, granularity Granularity = single>
+mask make_mask(const Network& network, const scores& found, const mask_options& options,
+    const Granularity& groups = {});
+
+template <class Network, allocation Allocation, granularity Granularity = single>
+    requires(!std::same_as<Allocation, mask_options>)
+mask make_mask(const Network& network, const scores& found, const Allocation& how_many,
+    const Granularity& groups = {});
+
+/// The mask of an N:M pattern: of every M consecutive columns the N highest scores stay, of equal ones
+/// the later. Throws `argument_error` for a score that is not finite.
+template <class Network, data_free_criterion<Network> Criterion, index_t N, index_t M>
+mask make_mask(const Network& network, const Criterion& criterion, const nm<N, M>& pattern);
+
+template <class Network, index_t N, index_t M>
+mask make_mask(const Network& network, const scores& found, const nm<N, M>& pattern);
 
 /// The mask of the weights that are zero now: to fine-tune a network that was pruned before and came
 /// from a file.
@@ -74,10 +99,22 @@ template <class Network>
 void apply(Network& network, const mask& m);
 
 /// Makes a mask, applies it, and returns it for fine-tuning.
-template <class Network, weight_criterion Criterion>
-mask apply(Network& network, const Criterion& criterion, const mask_options& options)
+template <class Network, data_free_criterion<Network> Criterion, granularity Granularity = single>
+mask apply(Network& network, const Criterion& criterion, const mask_options& options,
+    const Granularity& groups = {})
 {
-    mask m = prune::make_mask(network, criterion, options);
+    mask m = prune::make_mask(network, criterion, options, groups);
+    prune::apply(network, m);
+    return m;
+}
+
+template <class Network, data_free_criterion<Network> Criterion, class Allocation,
+    class... Granularity>
+    requires(!std::same_as<Allocation, mask_options>)
+mask apply(Network& network, const Criterion& criterion, const Allocation& how_many,
+    const Granularity&... groups)
+{
+    mask m = prune::make_mask(network, criterion, how_many, groups...);
     prune::apply(network, m);
     return m;
 }
@@ -87,67 +124,255 @@ mask apply(Network& network, const Criterion& criterion, const mask_options& opt
 namespace detail
 {
 
-/// Marks the lowest `share` of the scores of all lists together.
-inline void remove_lowest(const std::vector<std::vector<double>>& scores, double share, mask& m)
+/// Whether groups of weights can be chosen in a network; says why not.
+template <class Network, class Granularity>
+constexpr bool check_groups() noexcept
 {
-    std::vector<double> all;
-    for (const auto& list : scores)
-    {
-        all.insert(all.end(), list.begin(), list.end());
-    }
-    std::size_t p = 0;
-    std::size_t before = 0;
-    for (const std::size_t i :
-        detail::lowest(std::span<const double>(all), detail::share_of(share, all.size())))
-    {
-        while (i >= before + scores[p].size())
+    constexpr bool possible =
+        std::same_as<Granularity, single> || nn::every_weight<Network, has_units>;
+    static_assert(possible,
+        "groups of weights lie in dense weights: prune before nn::convert, or go "
+        "on from nn::unpack(net)");
+    return possible;
+}
+
+/// A mask that keeps everything. Throws `shape_error` if the scores are another network's.
+template <class Network>
+mask full_mask(const Network& network, const scores& found)
+{
+    mask m;
+    std::size_t next = 0;
+    detail::visit_prunable_extents(network,
+        [&]<class Weight>(
+            const nn::parameter_name& name, const weight_extents& extents, const Weight&)
         {
-            before += scores[p++].size();
-        }
-        m.keep[p][i - before] = 0;
+            m.keep.emplace_back();
+            if constexpr (!std::is_null_pointer_v<Weight>)
+            {
+                const bool fits =
+                    next < found.layers.size() && found.layers[next].extents() == extents &&
+                    found.layers[next].parameter == static_cast<index_t>(m.keep.size()) - 1;
+                if (!fits)
+                {
+                    structopt::detail::raise<shape_error>("scores",
+                        "an entry for " + name.text() + " of " + std::to_string(extents.size()) +
+                            " weights at place " + std::to_string(next),
+                        next < found.layers.size()
+                            ? found.layers[next].name + " of " +
+                                  std::to_string(found.layers[next].extents().size())
+                            : std::to_string(found.layers.size()) + " entries");
+                }
+                ++next;
+                m.keep.back().assign(static_cast<std::size_t>(extents.size()), 1);
+            }
+        });
+    if (next != found.layers.size())
+    {
+        structopt::detail::raise<shape_error>("scores",
+            std::to_string(next) + " entries, one per weight that can be pruned",
+            std::to_string(found.layers.size()));
     }
+    return m;
+}
+
+/// Throws `argument_error` unless an allocation's numbers leave something of every layer.
+inline void check_removed(
+    std::span<const layer_ranking> layers, const std::vector<std::size_t>& removed)
+{
+    if (removed.size() != layers.size())
+    {
+        structopt::detail::raise<argument_error>("allocation",
+            std::to_string(layers.size()) + " numbers, one per layer",
+            std::to_string(removed.size()));
+    }
+    for (std::size_t l = 0; l < layers.size(); ++l)
+    {
+        const std::size_t n = layers[l].scores.size();
+        if (n > 0 && removed[l] >= n)
+        {
+            structopt::detail::raise<argument_error>(std::string(layers[l].name),
+                "something of the layer to stay (the option minimum sees to that)",
+                std::to_string(removed[l]) + " of " + std::to_string(n) + " to remove");
+        }
+    }
+}
+
+template <class Network, class Allocation, class Granularity>
+mask choose(const Network& network, const scores& found, const Allocation& how_many,
+    const Granularity& groups)
+{
+    mask m = detail::full_mask(network, found);
+    std::vector<std::vector<double>> ranked(found.layers.size());
+    std::vector<layer_ranking> layers;
+    for (std::size_t l = 0; l < found.layers.size(); ++l)
+    {
+        const layer_scores& layer = found.layers[l];
+        if constexpr (std::same_as<Granularity, single>)
+        {
+            layers.push_back({layer.name, layer.extents(), layer.values});
+        }
+        else
+        {
+            ranked[l] = detail::group_scores(groups, layer);
+            layers.push_back({layer.name, layer.extents(), ranked[l]});
+        }
+    }
+    const std::vector<std::size_t> removed = how_many.removed(layers);
+    detail::check_removed(layers, removed);
+    for (std::size_t l = 0; l < found.layers.size(); ++l)
+    {
+        auto& keep = m.keep[static_cast<std::size_t>(found.layers[l].parameter)];
+        const auto out = detail::lowest(layers[l].scores, removed[l]);
+        if constexpr (std::same_as<Granularity, single>)
+        {
+            for (const std::size_t i : out)
+            {
+                keep[i] = 0;
+            }
+        }
+        else
+        {
+            std::vector<std::uint8_t> stays(layers[l].scores.size(), 1);
+            for (const std::size_t g : out)
+            {
+                stays[g] = 0;
+            }
+            detail::for_each_member(groups, layers[l].extents,
+                [&](std::size_t i, std::size_t g)
+                {
+                    keep[i] = stays[g];
+                });
+        }
+    }
+    return m;
 }
 
 } // namespace detail
 
-template <weight_criterion Criterion, class Network>
-mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options)
+template <class Network, data_free_criterion<Network> Criterion, granularity Granularity>
+mask make_mask(const Network& network, const Criterion& criterion, const mask_options& options,
+    const Granularity& groups)
 {
-    mask m;
-    if constexpr (detail::check_prunable<Network>())
+    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
     {
         detail::check_share("sparsity", options.sparsity);
-        std::vector<std::vector<double>> scores;
-        detail::visit_prunable(network,
-            [&]<class Weight>(const nn::parameter_name& name, const Weight& w)
+        return detail::choose(network, prune::score(network, criterion), options, groups);
+    }
+    return {};
+}
+
+template <class Network, data_free_criterion<Network> Criterion, allocation Allocation,
+    granularity Granularity>
+    requires(!std::same_as<Allocation, mask_options>)
+mask make_mask(const Network& network, const Criterion& criterion, const Allocation& how_many,
+    const Granularity& groups)
+{
+    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
+    {
+        return detail::choose(network, prune::score(network, criterion), how_many, groups);
+    }
+    return {};
+}
+
+template <class Network, granularity Granularity>
+mask make_mask(const Network& network, const scores& found, const mask_options& options,
+    const Granularity& groups)
+{
+    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
+    {
+        prune::check_scores(found);
+        return detail::choose(network, found, options, groups);
+    }
+    return {};
+}
+
+template <class Network, allocation Allocation, granularity Granularity>
+    requires(!std::same_as<Allocation, mask_options>)
+mask make_mask(const Network& network, const scores& found, const Allocation& how_many,
+    const Granularity& groups)
+{
+    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
+    {
+        prune::check_scores(found);
+        return detail::choose(network, found, how_many, groups);
+    }
+    return {};
+}
+
+template <class Network, data_free_criterion<Network> Criterion, index_t N, index_t M>
+mask make_mask(const Network& network, const Criterion& criterion, const nm<N, M>& pattern)
+{
+    if constexpr (detail::check_prunable<Network>())
+    {
+        return prune::make_mask(network, prune::score(network, criterion), pattern);
+    }
+    return {};
+}
+
+template <class Network, index_t N, index_t M>
+mask make_mask(const Network& network, const scores& found, const nm<N, M>&)
+{
+    mask m;
+    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, nm<N, M>>())
+    {
+        prune::check_scores(found);
+        m = detail::full_mask(network, found);
+        for (const layer_scores& layer : found.layers)
+        {
+            auto& keep = m.keep[static_cast<std::size_t>(layer.parameter)];
+            const index_t columns = layer.extents().columns();
+            for (index_t r = 0; r < layer.rows; ++r)
             {
-                m.keep.emplace_back();
-                scores.emplace_back();
-                if constexpr (!std::is_null_pointer_v<Weight>)
+                for (index_t c = 0; c < columns; c += M)
                 {
-                    std::vector<typename Weight::value_type> raw(
-                        static_cast<std::size_t>(w.size()));
-                    criterion.score(w, std::span(raw));
-                    detail::check_scores(name.text(), std::span(std::as_const(raw)));
-                    m.keep.back().assign(raw.size(), 1);
-                    scores.back().assign(raw.begin(), raw.end());
+                    const index_t width = std::min(M, columns - c);
+                    const double* const first = layer.values.data() + r * columns + c;
+                    for (index_t i = 0; i < width; ++i)
+                    {
+                        const std::uint64_t own = detail::order_of(first[i]);
+                        index_t above = 0;
+                        for (index_t j = 0; j < width; ++j)
+                        {
+                            const std::uint64_t other = detail::order_of(first[j]);
+                            above += other > own || (other == own && j > i) ? 1 : 0;
+                        }
+                        keep[static_cast<std::size_t>(r * columns + c + i)] = above < N ? 1 : 0;
+                    }
                 }
-            });
-        if (options.scope == scope::global)
-        {
-            detail::remove_lowest(scores, options.sparsity, m);
-            return m;
-        }
-        for (std::size_t p = 0; p < scores.size(); ++p)
-        {
-            const std::size_t n = detail::share_of(options.sparsity, scores[p].size());
-            for (const std::size_t i : detail::lowest(std::span(std::as_const(scores[p])), n))
-            {
-                m.keep[p][i] = 0;
             }
         }
     }
     return m;
+}
+
+namespace detail
+{
+
+template <class>
+inline constexpr bool pattern_without_share = false;
+
+} // namespace detail
+
+/// Not possible: the pattern says how many weights go.
+template <class Network, class Criterion, class Allocation, index_t N, index_t M>
+mask make_mask(const Network&, const Criterion&, const Allocation&, const nm<N, M>&)
+{
+    static_assert(detail::pattern_without_share<Allocation>,
+        "an N:M pattern fixes how many weights go: make_mask(net, criterion, nm<N, M>{}), without "
+        "an "
+        "allocation");
+    return {};
+}
+
+/// The same with options in braces.
+template <class Network, class Criterion, index_t N, index_t M>
+mask make_mask(const Network&, const Criterion&, const mask_options&, const nm<N, M>&)
+{
+    static_assert(detail::pattern_without_share<Network>,
+        "an N:M pattern fixes how many weights go: make_mask(net, criterion, nm<N, M>{}), without "
+        "an "
+        "allocation");
+    return {};
 }
 
 template <class Network>

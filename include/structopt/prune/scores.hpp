@@ -29,6 +29,7 @@ struct weight_extents
     index_t rows = 0;
     index_t inputs = 0;
     index_t window = 1;
+    index_t window_sum = 0; ///< height + width of the window; 0 of a weight without one
 
     constexpr index_t columns() const noexcept
     {
@@ -52,10 +53,11 @@ struct layer_scores
     index_t inputs = 0;
     index_t window = 1;
     std::vector<double> values; ///< rows x inputs x window
+    index_t window_sum = 0;     ///< height + width of the window; 0 of a weight without one
 
     constexpr weight_extents extents() const noexcept
     {
-        return {rows, inputs, window};
+        return {rows, inputs, window, window_sum};
     }
 
     friend bool operator==(const layer_scores&, const layer_scores&) = default;
@@ -81,14 +83,17 @@ concept network_criterion = requires(const C& c, const Network& network)
 
 /// A criterion that needs the weights alone, of one layer or of the whole network.
 template <class C, class Network>
-concept data_free_criterion = weight_criterion<C> || network_criterion<C, Network>;
+concept data_free_criterion =
+    weight_criterion<C> || unit_criterion<C> || network_criterion<C, Network>;
 
 /// Throws `argument_error`, naming layer and position, for the first score that is NaN or infinite
 /// (found by its bits, so that -ffast-math hides none), and `shape_error` for a list whose length is
 /// not rows x inputs x window.
 inline void check_scores(const scores& found);
 
-/// The scores of a network by a criterion on weights alone. O(weights), 8 bytes each.
+/// The scores of a network by a criterion on weights alone: of the network as a whole if it has
+/// `score_network`, else of every weight, else of every unit (each weight of a row gets the row's).
+/// O(weights) and what the criterion takes, 8 bytes each.
 ///
 /// Throws `argument_error`, naming layer and position, for a score that is NaN or infinite.
 template <class Network, data_free_criterion<Network> Criterion>
@@ -124,7 +129,11 @@ void visit_prunable_extents(const Network& network, const Visitor& visit)
                         if constexpr (requires { shape_of(parameter); })
                         {
                             extents.inputs = static_cast<index_t>(shape_of(parameter)[1]);
-                            extents.window = count(tail(tail(shape_of(parameter))));
+                            for (const index_t side : tail(tail(shape_of(parameter))))
+                            {
+                                extents.window *= side;
+                                extents.window_sum += side;
+                            }
                         }
                         visit(name, extents, w);
                         return;
@@ -170,12 +179,40 @@ scores empty_scores(const Network& network)
         {
             if constexpr (!std::is_null_pointer_v<Weight>)
             {
-                result.layers.push_back(
-                    {name.text(), position, extents.rows, extents.inputs, extents.window, {}});
+                result.layers.push_back({name.text(), position, extents.rows, extents.inputs,
+                    extents.window, {}, extents.window_sum});
             }
             ++position;
         });
     return result;
+}
+
+/// The scores of one weight by a criterion that looks at one weight at a time.
+template <class Criterion, class T>
+void score_weight(const Criterion& criterion, view<const T, 2> w, std::vector<double>& values)
+{
+    const auto size = static_cast<std::size_t>(w.size());
+    if constexpr (!weight_criterion<Criterion>)
+    {
+        std::vector<T> raw(static_cast<std::size_t>(w.shape(0)));
+        criterion.score_units(w, std::span<T>(raw));
+        values.reserve(size);
+        for (const T value : raw)
+        {
+            values.insert(values.end(), static_cast<std::size_t>(w.shape(1)), value);
+        }
+    }
+    else if constexpr (std::same_as<T, double>)
+    {
+        values.resize(size);
+        criterion.score(w, std::span<double>(values));
+    }
+    else
+    {
+        std::vector<T> raw(size);
+        criterion.score(w, std::span<T>(raw));
+        values.assign(raw.begin(), raw.end());
+    }
 }
 
 } // namespace detail
@@ -220,19 +257,7 @@ scores score(const Network& network, const Criterion& criterion)
                 {
                     if constexpr (!std::is_null_pointer_v<Weight>)
                     {
-                        using T = std::remove_const_t<typename Weight::value_type>;
-                        auto& values = result.layers[next++].values;
-                        if constexpr (std::same_as<T, double>)
-                        {
-                            values.resize(static_cast<std::size_t>(w.size()));
-                            criterion.score(w, std::span<double>(values));
-                        }
-                        else
-                        {
-                            std::vector<T> raw(static_cast<std::size_t>(w.size()));
-                            criterion.score(w, std::span<T>(raw));
-                            values.assign(raw.begin(), raw.end());
-                        }
+                        detail::score_weight(criterion, w, result.layers[next++].values);
                     }
                 });
         }
