@@ -13,7 +13,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -116,13 +118,18 @@ void calibration_batches(const Data& data, const calibration_options& options, c
         std::vector<index_t> rows;
         for (index_t first = 0; first < samples; first += options.batch)
         {
-            rows.clear();
-            for (index_t i = first; i < std::min(first + options.batch, samples); ++i)
+            const index_t last = std::min(first + options.batch, samples);
+            if constexpr (train::detail::sliceable<Data>)
             {
-                rows.push_back(i);
+                f(data.slice(first, last).x);
             }
-            data.gather(rows, batch);
-            f(batch.x);
+            else
+            {
+                rows.resize(static_cast<std::size_t>(last - first));
+                std::iota(rows.begin(), rows.end(), first);
+                data.gather(std::span<const index_t>(rows), batch);
+                f(batch.x);
+            }
         }
     }
     else
