@@ -403,6 +403,66 @@ struct pair_of
     nn::dense<float> second;
 };
 
+/// The same layer two times.
+struct twice
+{
+    using value_type = float;
+    static constexpr std::string_view name = "twice";
+
+    shape<2> output_shape(const shape<2>& in) const
+    {
+        return layer.output_shape(layer.output_shape(in));
+    }
+
+    template <class T>
+    std::size_t scratch_bytes(const shape<2>& in) const
+    {
+        return nn::scratch_size<T>(count(in)) + nn::scratch_bytes<T>(layer, in);
+    }
+
+    void forward(view<const float, 2> x, view<float, 2> y, nn::scratch space) const noexcept
+    {
+        const view<float, 2> middle(space.take<float>(x.size()), x.shape());
+        nn::forward(layer, x, middle, space);
+        nn::forward(layer, view<const float, 2>(middle), y, space);
+    }
+
+    template <class Self, class Visitor>
+    static void children(Self& self, Visitor&& visit)
+    {
+        visit("layer", self.layer);
+    }
+
+    template <class Walk, class Units>
+    auto walk_units(Walk& walk, const Units& in) const
+    {
+        return walk(layer, walk(layer, in));
+    }
+
+    nn::dense<float> layer;
+};
+
+TEST_CASE("a layer that is used twice has its inputs and outputs in common")
+{
+    random_engine rng(21);
+    const auto make = [&](auto activation)
+    {
+        return nn::sequential{nn::dense{{.in = 3, .out = 6}, rng}, activation,
+            twice{nn::dense{{.in = 6, .out = 6}, rng}}, nn::dense{{.in = 6, .out = 2}, rng}};
+    };
+    const shape<2> sample{2, 3};
+    const auto net = make(nn::relu{});
+    CHECK(prune::prunable_units(net, sample) == std::vector<index_t>{6});
+    CHECK(check_removal<float>(net, sample, rng) > 0);
+    // Its bias cannot take a constant that only one of its inputs has.
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::compact(make(nn::sigmoid{}), sample, {{0, 1}});
+                    }),
+        {"dense '2.layer'", "used more than once"});
+}
+
 TEST_CASE("residual sums couple their branches; shortcuts with strides")
 {
     random_engine rng(12);
