@@ -274,6 +274,7 @@ scores score_rows(
                 const index_t columns = on.weight.shape(1);
                 place.inputs = 1;
                 place.window = 1;
+                place.window_sum = 0;
                 if constexpr (requires { criterion.applies(on); })
                 {
                     if (!criterion.applies(on))
