@@ -39,6 +39,7 @@
 #include <structopt/prune/rewind.hpp>
 #include <structopt/prune/rigl.hpp>
 #include <structopt/prune/scores.hpp>
+#include <structopt/prune/sensitivity.hpp>
 #include <structopt/prune/sparse_evolution.hpp>
 #include <structopt/prune/sparse_gpt.hpp>
 #include <structopt/prune/splicing.hpp>
