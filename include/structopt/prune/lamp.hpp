@@ -6,9 +6,11 @@
 #include <structopt/prune/concepts.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -23,7 +25,7 @@ namespace prune
 ///
 /// Lee et al., "Layer-adaptive Sparsity for the Magnitude-based Pruning", 2021, equation 3. The
 /// largest weight of every layer scores 1, the highest score there is; zeros score 0. Sums in double,
-/// relative to the largest weight. O(n log n) for n weights of a layer, 4 + 8 bytes each.
+/// relative to the largest weight. O(n log n) for n weights of a layer, 8 bytes each.
 struct lamp
 {
     template <std::floating_point T>
@@ -46,6 +48,28 @@ struct lamp
             }
             return;
         }
+        // Sizes and positions in one number where both fit, which sorts several times as fast.
+        if constexpr (sizeof(T) == 4)
+        {
+            if (values.size() <= (std::size_t{1} << 32))
+            {
+                std::vector<std::uint64_t> order(values.size());
+                for (std::size_t i = 0; i < values.size(); ++i)
+                {
+                    const std::uint64_t size =
+                        std::bit_cast<std::uint32_t>(values[i]) & std::uint32_t{0x7fffffff};
+                    order[i] = (size << 32) | i;
+                }
+                std::sort(order.begin(), order.end());
+                double left = 0;
+                for (std::size_t k = order.size(); k-- > 0;)
+                {
+                    const auto i = static_cast<std::size_t>(order[k] & 0xffffffff);
+                    left = add(values[i], largest, left, scores[i]);
+                }
+                return;
+            }
+        }
         std::vector<std::size_t> order(values.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::sort(order.begin(), order.end(),
@@ -55,17 +79,26 @@ struct lamp
                 const T y = std::abs(values[b]);
                 return x > y || (!(y > x) && a > b);
             });
-        double sum = 0;
+        double left = 0;
         for (const std::size_t i : order)
         {
-            const double relative = static_cast<double>(values[i]) / largest;
-            const double square = relative * relative;
-            sum += square;
-            scores[i] = static_cast<T>(square / sum);
+            left = add(values[i], largest, left, scores[i]);
         }
     }
 
     friend bool operator==(const lamp&, const lamp&) = default;
+
+private:
+    /// Adds the square of a weight to those of the larger ones, and sets its share of them.
+    template <class T>
+    static double add(T value, double largest, double sum, T& score) noexcept
+    {
+        const double relative = static_cast<double>(value) / largest;
+        const double square = relative * relative;
+        sum += square;
+        score = static_cast<T>(square / sum);
+        return sum;
+    }
 };
 
 } // namespace prune

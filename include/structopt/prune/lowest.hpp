@@ -122,23 +122,34 @@ lowest_bound find_bound(std::span<const std::span<const T>> lists, std::size_t n
     return {bound, n - before - static_cast<std::size_t>(below)};
 }
 
-/// Positions of the `n` lowest scores, ascending by position. Equal scores: the earlier ones.
-/// O(scores).
-template <class T>
-std::vector<std::size_t> lowest(std::span<const T> scores, std::size_t n)
+/// Calls `f(position)` for the `n` lowest scores, ascending by position. Equal scores: the earlier
+/// ones. O(scores).
+template <class T, class F>
+void for_each_lowest(std::span<const T> scores, std::size_t n, const F& f)
 {
     lowest_bound left = find_bound<T>(std::span(&scores, 1), n);
-    std::vector<std::size_t> positions;
-    positions.reserve(std::min(n, scores.size()));
     for (std::size_t i = 0; i < scores.size(); ++i)
     {
         const std::uint64_t order = order_of(static_cast<double>(scores[i]));
         if (order < left.bound || (order == left.bound && left.ties > 0))
         {
             left.ties -= order == left.bound ? 1 : 0;
-            positions.push_back(i);
+            f(i);
         }
     }
+}
+
+/// Their positions.
+template <class T>
+std::vector<std::size_t> lowest(std::span<const T> scores, std::size_t n)
+{
+    std::vector<std::size_t> positions;
+    positions.reserve(std::min(n, scores.size()));
+    for_each_lowest(scores, n,
+        [&](std::size_t i)
+        {
+            positions.push_back(i);
+        });
     return positions;
 }
 

@@ -10,6 +10,7 @@
 #include <structopt/prune/scores.hpp>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -222,21 +223,22 @@ mask choose(const Network& network, const scores& found, const Allocation& how_m
     for (std::size_t l = 0; l < found.layers.size(); ++l)
     {
         auto& keep = m.keep[static_cast<std::size_t>(found.layers[l].parameter)];
-        const auto out = detail::lowest(layers[l].scores, removed[l]);
         if constexpr (std::same_as<Granularity, single>)
         {
-            for (const std::size_t i : out)
-            {
-                keep[i] = 0;
-            }
+            detail::for_each_lowest(layers[l].scores, removed[l],
+                [&](std::size_t i)
+                {
+                    keep[i] = 0;
+                });
         }
         else
         {
             std::vector<std::uint8_t> stays(layers[l].scores.size(), 1);
-            for (const std::size_t g : out)
-            {
-                stays[g] = 0;
-            }
+            detail::for_each_lowest(layers[l].scores, removed[l],
+                [&](std::size_t g)
+                {
+                    stays[g] = 0;
+                });
             detail::for_each_member(groups, layers[l].extents,
                 [&](std::size_t i, std::size_t g)
                 {
@@ -327,13 +329,18 @@ mask make_mask(const Network& network, const scores& found, const nm<N, M>&)
                 {
                     const index_t width = std::min(M, columns - c);
                     const double* const first = layer.values.data() + r * columns + c;
+                    std::array<std::uint64_t, static_cast<std::size_t>(M)> order{};
                     for (index_t i = 0; i < width; ++i)
                     {
-                        const std::uint64_t own = detail::order_of(first[i]);
+                        order[static_cast<std::size_t>(i)] = detail::order_of(first[i]);
+                    }
+                    for (index_t i = 0; i < width; ++i)
+                    {
+                        const std::uint64_t own = order[static_cast<std::size_t>(i)];
                         index_t above = 0;
                         for (index_t j = 0; j < width; ++j)
                         {
-                            const std::uint64_t other = detail::order_of(first[j]);
+                            const std::uint64_t other = order[static_cast<std::size_t>(j)];
                             above += other > own || (other == own && j > i) ? 1 : 0;
                         }
                         keep[static_cast<std::size_t>(r * columns + c + i)] = above < N ? 1 : 0;
