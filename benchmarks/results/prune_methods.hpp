@@ -36,6 +36,8 @@ struct settings
     index_t level_epochs = 10;
     /// Of methods that start anew, per level.
     index_t separate_epochs = 20;
+    /// Training images are moved by up to so many pixels.
+    index_t move = 0;
     /// Steps between two updates of RigL's mask.
     index_t rigl_every = 100;
 };
@@ -54,8 +56,7 @@ class experiment
 {
 public:
     using network_type = decltype(Kind::make(std::declval<random_engine&>()));
-    using data_type = decltype(train::range(
-        labelled<Kind>(std::declval<const data::samples&>()), index_t{}, index_t{}));
+    using data_type = moved_digits<Kind>;
     using measure_type = std::function<double(const network_type&)>;
     using results_type = std::vector<level_result>;
 
@@ -196,6 +197,7 @@ public:
         return results;
     }
 
+#if __has_include(<structopt/prune/erk.hpp>)
     /// A random network of the allocation for random graphs whose weights move, anew for each level.
     results_type rigl()
     {
@@ -204,13 +206,14 @@ public:
         {
             auto net = Kind::make(m_rng);
             prune::rigl moving{
-                prune::make_mask(net, prune::random_scores{m_rng()}, prune::erk{.sparsity = level}),
+                prune::make_mask(net, prune::random_scores(m_rng), prune::erk{.sparsity = level}),
                 {.every = m_how.rigl_every}};
             fit(net, m_how.separate_epochs, 0.0, moving);
             results.push_back(result(net, moving.mask()));
         }
         return results;
     }
+#endif
 
 private:
     index_t batches() const

@@ -6,6 +6,7 @@
 #include <structopt/nn.hpp>
 #include <structopt/train.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -16,10 +17,21 @@ namespace prune_results
 
 using namespace structopt;
 
+/// The first `n` samples.
+inline data::samples first_samples(const data::samples& from, index_t n)
+{
+    data::samples part;
+    part.x = make_tensor<float>(shape<2>{n, shape_of(from.x)[1]});
+    std::copy_n(from.x.data(), n * shape_of(from.x)[1], part.x.data());
+    part.labels.assign(from.labels.begin(), from.labels.begin() + n);
+    return part;
+}
+
 /// 784-300-100-10: 266,200 weights and 410 biases.
 struct lenet300
 {
     static constexpr const char* name = "LeNet-300-100";
+    static constexpr std::size_t rank = 2;
 
     static auto make(random_engine& rng)
     {
@@ -38,6 +50,7 @@ struct lenet300
 struct lenet5
 {
     static constexpr const char* name = "LeNet-5";
+    static constexpr std::size_t rank = 4;
 
     static auto make(random_engine& rng)
     {
@@ -58,5 +71,49 @@ auto labelled(const data::samples& set)
 {
     return train::labelled(Kind::images(set), std::span<const std::int32_t>(set.labels));
 }
+
+/// The first `n` images for training, each time it is read moved by up to `most` pixels in both
+/// directions, at random.
+template <class Kind>
+struct moved_digits
+{
+    using batch_type = train::batch<float, Kind::rank, std::vector<std::int32_t>>;
+
+    const data::samples* set;
+    index_t n;
+    index_t most;
+
+    index_t size() const noexcept
+    {
+        return n;
+    }
+
+    void gather(std::span<const index_t> rows, batch_type& into) const
+    {
+        labelled<Kind>(*set).gather(rows, into);
+    }
+
+    void gather(std::span<const index_t> rows, batch_type& into, random_engine& rng) const
+    {
+        gather(rows, into);
+        for (std::size_t i = 0; most > 0 && i < rows.size(); ++i)
+        {
+            const float* const from = set->x.data() + rows[i] * 784;
+            float* const to = into.x.data() + static_cast<index_t>(i) * 784;
+            const index_t down = uniform_index(rng, 2 * most + 1) - most;
+            const index_t right = uniform_index(rng, 2 * most + 1) - most;
+            for (index_t r = 0; r < 28; ++r)
+            {
+                for (index_t c = 0; c < 28; ++c)
+                {
+                    const index_t row = r - down;
+                    const index_t column = c - right;
+                    const bool inside = row >= 0 && row < 28 && column >= 0 && column < 28;
+                    to[r * 28 + c] = inside ? from[row * 28 + column] : 0.0f;
+                }
+            }
+        }
+    }
+};
 
 } // namespace prune_results

@@ -1,0 +1,291 @@
+// Pruning, measured: LeNets at four sparsities by six methods beside published numbers, and a stream of
+// digits whose distribution changes.
+//
+//     results_prune [--out FOLDER] [--stages A,B,...] [--validate] [--quick]
+//
+// Without --stages everything runs; else the rows of the other stages stay as they are in FOLDER.
+// --validate trains on the first 50,000 images and measures on the other 10,000 of the training set:
+// the settings below were chosen that way. Without it all 60,000 are trained on, and the test set is
+// read once for every network in the table. --quick: a few images and epochs, to see that it runs.
+
+#include "prune_drift.hpp"
+#include "prune_methods.hpp"
+#include "prune_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <exception>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace structopt;
+using namespace prune_results;
+
+namespace
+{
+
+struct arguments
+{
+    std::vector<std::string> stages; ///< empty: all
+    bool validate = false;
+    bool quick = false;
+
+    arguments(int argc, char** argv)
+    {
+        for (int i = 1; i < argc; ++i)
+        {
+            const std::string word = argv[i];
+            validate = validate || word == "--validate";
+            quick = quick || word == "--quick";
+            if (word == "--stages" && i + 1 < argc)
+            {
+                std::stringstream list(argv[i + 1]);
+                for (std::string stage; std::getline(list, stage, ',');)
+                {
+                    stages.push_back(stage);
+                }
+            }
+        }
+    }
+
+    bool wants(const std::string& stage) const
+    {
+        return stages.empty() || std::any_of(stages.begin(), stages.end(),
+                                     [&](const std::string& prefix)
+                                     {
+                                         return stage.compare(0, prefix.size(), prefix) == 0;
+                                     });
+    }
+};
+
+struct mnist
+{
+    data::samples train;
+    data::samples test;
+};
+
+double rounded(double value, double parts)
+{
+    return std::round(value * parts) / parts;
+}
+
+double seconds_since(std::clock_t start)
+{
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+/// Published pairs of zeros and error in percent, in the order of the levels; Lee et al., "SNIP", 2019,
+/// table 1, and Guo et al., 2016.
+using published = std::map<std::string, std::string>;
+
+const published published_300{{"magnitude", "LWC 91.7: 1.6"}, {"splicing", "DNS 98.2: 2.0"},
+    {"snip", "SNIP 95: 1.6, 98: 2.4"}, {"obd", "OBD 92: 2.0"}, {"l-obs", "L-OBS 98.5: 2.0"}};
+const published published_5{{"magnitude", "LWC 91.7: 0.8"}, {"splicing", "DNS 99.1: 0.9"},
+    {"snip", "SNIP 98: 0.8, 99: 1.1"}, {"obd", "OBD 92: 2.7"}, {"l-obs", "L-OBS 99: 2.1"}};
+
+template <class Kind>
+void lenet_stages(tables& out, const arguments& how, const mnist& sets, const std::string& prefix,
+    settings base, const std::map<std::string, settings>& own, const published& papers)
+{
+    using experiment_type = experiment<Kind>;
+    using network_type = typename experiment_type::network_type;
+    using method_type = std::pair<std::string, std::vector<level_result> (experiment_type::*)()>;
+    const method_type methods[] = {
+        {"dense", &experiment_type::baseline},
+        {"magnitude", &experiment_type::magnitude},
+        {"obd", &experiment_type::brain_damage},
+#if __has_include(<structopt/prune/layerwise_obs.hpp>)
+        {"l-obs", &experiment_type::layerwise_obs},
+#endif
+#if __has_include(<structopt/prune/erk.hpp>)
+        {"rigl", &experiment_type::rigl},
+#endif
+        {"splicing", &experiment_type::splicing},
+        {"snip", &experiment_type::snip}
+    };
+    const auto all = labelled<Kind>(sets.train);
+    const index_t n = all.size();
+    const index_t split = how.validate ? n * 5 / 6 : n;
+    const typename experiment_type::measure_type measure = [&](const network_type& net)
+    {
+        train::accuracy metric;
+        return 100 *
+               (1 - (how.validate ? train::evaluate(net, train::range(all, split, n), metric)
+                                  : train::evaluate(net, labelled<Kind>(sets.test), metric))[0]);
+    };
+    const std::vector<std::uint64_t> seeds = how.quick      ? std::vector<std::uint64_t>{1}
+                                             : how.validate ? std::vector<std::uint64_t>{100}
+                                                            : std::vector<std::uint64_t>{1, 2, 3};
+    for (const auto& [name, method] : methods)
+    {
+        const std::string stage = prefix + "-" + name;
+        if (!how.wants(stage))
+        {
+            out.keep(stage);
+            continue;
+        }
+        const auto found = own.find(name);
+        settings chosen = found == own.end() ? base : found->second;
+        if (how.quick)
+        {
+            chosen.levels = chosen.separate = {0.9, 0.95};
+            chosen.dense_epochs = chosen.level_epochs = chosen.separate_epochs = 2;
+            chosen.round = 0.3;
+        }
+        const std::clock_t start = std::clock();
+        std::vector<std::vector<level_result>> runs;
+        for (const std::uint64_t seed : seeds)
+        {
+            experiment_type experiment({&sets.train, split, chosen.move}, measure, chosen, seed);
+            runs.push_back((experiment.*method)());
+        }
+        nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+        const auto paper = papers.find(name);
+        for (std::size_t level = 0; level < runs[0].size(); ++level)
+        {
+            double mean = 0;
+            double worst = 0;
+            for (const auto& run : runs)
+            {
+                mean += run[level].error / static_cast<double>(runs.size());
+                worst = std::max(worst, run[level].error);
+            }
+            rows.push_back({{"network", Kind::name}, {"method", name},
+                {"zeros %", rounded(100 * runs[0][level].sparsity, 100)},
+                {"weights left", runs[0][level].kept}, {"error %", rounded(mean, 100)},
+                {"worst %", rounded(worst, 100)},
+                {"published: zeros %: error %", paper == papers.end() ? "" : paper->second}});
+        }
+        out.put(stage, std::move(rows), rounded(seconds_since(start), 1));
+    }
+}
+
+void drift_stages(tables& out, const arguments& how, const mnist& sets)
+{
+    const index_t batches = how.quick ? 20 : 400;
+    const std::pair<std::string, drift_method> methods[] = {{"dense", drift_method::dense},
+        {"static", drift_method::static_mask}, {"rigl", drift_method::rigl}};
+    for (const auto& [name, method] : methods)
+    {
+        const std::string stage = "drift-" + name;
+        if (!how.wants(stage))
+        {
+            out.keep(stage);
+            continue;
+        }
+        const std::clock_t start = std::clock();
+        const std::vector<std::uint64_t> seeds =
+            how.quick ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{1, 2, 3};
+        nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+        for (const double sparsity : {0.98, 0.99})
+        {
+            std::vector<double> mean(phases.size() * 4, 0.0);
+            std::vector<double> worst(phases.size() * 4, 1.0);
+            for (const std::uint64_t seed : seeds)
+            {
+                const auto right =
+                    run_drift(sets.train, sets.test, method, sparsity, batches, seed);
+                for (std::size_t i = 0; i < mean.size(); ++i)
+                {
+                    mean[i] += right[i] / static_cast<double>(seeds.size());
+                    worst[i] = std::min(worst[i], right[i]);
+                }
+            }
+            nlohmann::ordered_json row{
+                {"mask", name}, {"zeros %", method == drift_method::dense ? 0.0 : 100 * sparsity}};
+            for (std::size_t phase = 0; phase < phases.size(); ++phase)
+            {
+                std::string cell;
+                for (std::size_t i = 4 * phase; i < 4 * phase + 4; ++i)
+                {
+                    char text[16];
+                    std::snprintf(
+                        text, sizeof text, "%s%.1f", cell.empty() ? "" : " ", 100 * mean[i]);
+                    cell += text;
+                }
+                char text[32];
+                std::snprintf(text, sizeof text, " (%.1f)", 100 * worst[4 * phase + 3]);
+                row[phases[phase]] = cell + text;
+            }
+            rows.push_back(std::move(row));
+            if (method == drift_method::dense)
+            {
+                break;
+            }
+        }
+        out.put(stage, std::move(rows), rounded(seconds_since(start), 1));
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    try
+    {
+        const arguments how(argc, argv);
+        const std::string folder = results::environment("STRUCTOPT_DATA_DIR") + "/mnist";
+        mnist sets{data::mnist(folder, "train"), data::mnist(folder, "t10k")};
+        if (how.quick)
+        {
+            sets = {first_samples(sets.train, 1200), first_samples(sets.test, 500)};
+        }
+        tables out(results::output_folder(argc, argv));
+
+        out.begin("LeNets on MNIST",
+            "Zeros among the weights (biases stay), exact; errors of 10,000 test images, mean and "
+            "worst of 3 seeds. Pruned over the whole network; levels of one method lie on one way, "
+            "but for SNIP and RigL, which start anew for each. Published: zeros and error of the "
+            "method's own paper, as in Lee et al., \"SNIP\", 2019, table 1. Batch 64, momentum "
+            "0.9, "
+            "weight decay, no augmentation. Rates, epochs and decay were chosen with seed 100 on "
+            "the "
+            "last 10,000 training images; the networks here saw all 60,000, the test set was read "
+            "once per row and seed.");
+        const settings wide{.levels = {0.90, 0.95, 0.98, 0.982, 0.99},
+            .separate = {0.90, 0.95, 0.98, 0.99},
+            .rate = 0.2,
+            .weight_decay = 2e-4};
+        settings careful = wide;
+        careful.rate = 0.03;
+        careful.weight_decay = 5e-4;
+        lenet_stages<lenet300>(
+            out, how, sets, "lenet300", wide, {{"splicing", careful}}, published_300);
+        const settings deep{.levels = {0.90, 0.95, 0.98, 0.99},
+            .separate = {0.90, 0.95, 0.98, 0.99},
+            .rate = 0.03,
+            .weight_decay = 1e-4,
+            .dense_epochs = 3,
+            .round = 0.3,
+            .level_epochs = 2,
+            .separate_epochs = 3,
+            .move = 1};
+        settings longer = deep;
+        longer.levels.push_back(0.991);
+        longer.level_epochs = 3;
+        settings slower = deep;
+        slower.rate = 0.015;
+        slower.weight_decay = 5e-4;
+        slower.levels.push_back(0.991);
+        lenet_stages<lenet5>(out, how, sets, "lenet5", deep,
+            {{"magnitude", longer}, {"splicing", slower}}, published_5);
+
+        out.begin("A stream that drifts",
+            "LeNet-300-100, pruned on upright digits, then 400 batches of 64 images per phase, "
+            "each "
+            "image seen once, constant rate. Right of 10,000 test images of the phase, in percent, "
+            "after 100, 200, 300 and 400 of its batches; mean of 3 seeds, in brackets the worst at "
+            "the end of the phase. Moved: 7 pixels down and right, around the border.");
+        drift_stages(out, how, sets);
+        out.write();
+        return 0;
+    }
+    catch (const std::exception& e)
+    {
+        std::fprintf(stderr, "results_prune: %s\n", e.what());
+        return 1;
+    }
+}
