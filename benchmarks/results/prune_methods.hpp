@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -148,6 +149,29 @@ public:
             });
     }
 
+    /// Layer-wise optimal brain surgeon: which weights of a layer go, and what the others become, by
+    /// the inputs of 2,000 images; how many of each layer, by magnitude over the network.
+    results_type layerwise_obs()
+    {
+        return rounds(
+            [&](network_type& net, const prune::mask_options& how, const prune::mask& before)
+            {
+                const auto sizes = prune::make_nested_mask(net, prune::magnitude{}, how, before);
+                const auto method = [&](const calibrate::layer_place& place)
+                {
+                    std::optional<prune::layerwise_obs> chosen;
+                    if (place.parameter >= 0)
+                    {
+                        const prune::mask one{
+                            {sizes.keep[static_cast<std::size_t>(place.parameter)]}};
+                        chosen = prune::layerwise_obs{.sparsity = one.sparsity()};
+                    }
+                    return chosen;
+                };
+                return prune::layerwise(net, m_data, method, {.samples = 2000}).mask;
+            });
+    }
+
     /// Dynamic network surgery from the trained network on: each level goes on with the hidden
     /// weights of the one before.
     results_type splicing()
@@ -197,7 +221,6 @@ public:
         return results;
     }
 
-#if __has_include(<structopt/prune/erk.hpp>)
     /// A random network of the allocation for random graphs whose weights move, anew for each level.
     results_type rigl()
     {
@@ -213,7 +236,6 @@ public:
         }
         return results;
     }
-#endif
 
 private:
     index_t batches() const

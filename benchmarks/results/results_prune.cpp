@@ -93,19 +93,10 @@ void lenet_stages(tables& out, const arguments& how, const mnist& sets, const st
     using experiment_type = experiment<Kind>;
     using network_type = typename experiment_type::network_type;
     using method_type = std::pair<std::string, std::vector<level_result> (experiment_type::*)()>;
-    const method_type methods[] = {
-        {"dense", &experiment_type::baseline},
-        {"magnitude", &experiment_type::magnitude},
-        {"obd", &experiment_type::brain_damage},
-#if __has_include(<structopt/prune/layerwise_obs.hpp>)
-        {"l-obs", &experiment_type::layerwise_obs},
-#endif
-#if __has_include(<structopt/prune/erk.hpp>)
-        {"rigl", &experiment_type::rigl},
-#endif
-        {"splicing", &experiment_type::splicing},
-        {"snip", &experiment_type::snip}
-    };
+    const method_type methods[] = {{"dense", &experiment_type::baseline},
+        {"magnitude", &experiment_type::magnitude}, {"obd", &experiment_type::brain_damage},
+        {"l-obs", &experiment_type::layerwise_obs}, {"splicing", &experiment_type::splicing},
+        {"snip", &experiment_type::snip}, {"rigl", &experiment_type::rigl}};
     const auto all = labelled<Kind>(sets.train);
     const index_t n = all.size();
     const index_t split = how.validate ? n * 5 / 6 : n;
@@ -259,17 +250,17 @@ int main(int argc, char** argv)
             .rate = 0.03,
             .weight_decay = 1e-4,
             .dense_epochs = 3,
-            .round = 0.3,
-            .level_epochs = 2,
-            .separate_epochs = 3,
+            .round = 0.2,
+            .level_epochs = 1,
+            .separate_epochs = 2,
             .move = 1};
         settings longer = deep;
         longer.levels.push_back(0.991);
         longer.level_epochs = 3;
+        longer.round = 0.3;
         settings slower = deep;
         slower.rate = 0.015;
         slower.weight_decay = 5e-4;
-        slower.levels.push_back(0.991);
         lenet_stages<lenet5>(out, how, sets, "lenet5", deep,
             {{"magnitude", longer}, {"splicing", slower}}, published_5);
 
