@@ -35,6 +35,8 @@ struct settings
     index_t round_epochs = 1;
     /// At every measured level, down to a rate of 0.
     index_t level_epochs = 10;
+    /// The same below 98 %, where less is at stake.
+    index_t early_epochs = 10;
     /// Of methods that start anew, per level.
     index_t separate_epochs = 20;
     /// Training images are moved by up to so many pixels.
@@ -125,7 +127,8 @@ public:
                     fit(network, m_how.round_epochs, 0.0, prune::hold(mask));
                     return;
                 }
-                fit(network, m_how.level_epochs, 0.0, prune::hold(mask));
+                fit(network, sparsity < 0.98 ? m_how.early_epochs : m_how.level_epochs, 0.0,
+                    prune::hold(mask));
                 results.push_back(result(network, mask));
             });
         return results;

@@ -123,7 +123,8 @@ void lenet_stages(tables& out, const arguments& how, const mnist& sets, const st
         if (how.quick)
         {
             chosen.levels = chosen.separate = {0.9, 0.95};
-            chosen.dense_epochs = chosen.level_epochs = chosen.separate_epochs = 2;
+            chosen.dense_epochs = chosen.level_epochs = chosen.early_epochs = 2;
+            chosen.separate_epochs = 2;
             chosen.round = 0.3;
         }
         const std::clock_t start = std::clock();
@@ -249,13 +250,15 @@ int main(int argc, char** argv)
             .separate = {0.90, 0.95, 0.98, 0.99},
             .rate = 0.03,
             .weight_decay = 1e-4,
-            .dense_epochs = 3,
+            .dense_epochs = 2,
             .round = 0.2,
             .level_epochs = 1,
+            .early_epochs = 1,
             .separate_epochs = 2,
             .move = 1};
         settings longer = deep;
         longer.levels.push_back(0.991);
+        longer.dense_epochs = 3;
         longer.level_epochs = 3;
         longer.round = 0.3;
         settings slower = deep;
