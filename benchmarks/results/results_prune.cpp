@@ -250,21 +250,19 @@ int main(int argc, char** argv)
             out, how, sets, "lenet300", wide, {{"splicing", careful}}, published_300);
         const settings deep{.levels = {0.90, 0.95, 0.98, 0.99},
             .separate = {0.90, 0.95, 0.98, 0.99},
-            .rate = 0.03,
+            .rate = 0.015,
             .weight_decay = 1e-4,
             .dense_epochs = 2,
-            .round = 0.2,
+            .round = 0.1,
             .level_epochs = 1,
             .early_epochs = 1,
             .separate_epochs = 2,
             .move = 1};
         settings longer = deep;
         longer.levels.push_back(0.991);
-        longer.dense_epochs = 3;
-        longer.level_epochs = 3;
-        longer.round = 0.3;
+        longer.level_epochs = 2;
         settings slower = deep;
-        slower.rate = 0.015;
+        slower.rate = 0.01;
         slower.weight_decay = 5e-4;
         lenet_stages<lenet5>(out, how, sets, "lenet5", deep,
             {{"magnitude", longer}, {"splicing", slower}}, published_5);
