@@ -1,4 +1,5 @@
 #include <structopt/core/random.hpp>
+#include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/kernel/spmm_csr_s8.hpp>
 
 #include <doctest/doctest.h>
