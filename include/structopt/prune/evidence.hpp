@@ -45,7 +45,7 @@ constexpr bool includes(evidence have, evidence needed) noexcept
 }
 
 /// "gradient, inputs", for messages.
-inline std::string describe(evidence which)
+inline std::string evidence_names(evidence which)
 {
     constexpr std::string_view names[] = {
         "gradient", "squared_gradient", "movement", "inputs", "outputs", "scale"};

@@ -85,7 +85,7 @@ void check_observations(const Network& network, const observations<Network>& see
     if (!includes(seen.have | evidence::scale, needed))
     {
         structopt::detail::raise<argument_error>(
-            "observations", describe(needed), describe(seen.have));
+            "observations", evidence_names(needed), evidence_names(seen.have));
     }
     const auto expected = nn::trainable_parameters<const nn::value_type<Network>>(network);
     const auto check = [&](const char* what, const std::optional<Network>& other)
