@@ -3,15 +3,19 @@
 
 #include "../../tests/support/published.hpp"
 #include "prune_distilled.hpp"
+#include "prune_timing.hpp"
 
-#include <structopt/compress/latency.hpp>
 #include <structopt/io/cifar.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>
 #include <structopt/schedule.hpp>
 #include <structopt/train.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -58,12 +62,12 @@ inline resnet published_resnet(const std::string& models)
 struct resnet_settings
 {
     double sparsity = 0.5;
-    index_t rounds = 1;
+    index_t rounds = 8;
     index_t round_epochs = 1;
-    index_t last_epochs = 20;
-    double rate = 2e-3;
+    index_t last_epochs = 40;
+    double rate = 1e-3;
     index_t batch = 32;
-    distilled loss = {};
+    distilled loss = {.temperature = 2, .share = 1};
     /// 0: magnitude, 1: Taylor, 2: optimal brain damage.
     int criterion = 2;
     index_t samples = 1000;
@@ -171,6 +175,46 @@ resnet narrow_resnet(const resnet& teacher, const photographs& set, index_t n,
         see(net);
     }
     return net;
+}
+
+/// The rows of the table; images first .. last - 1 of `test` are what is measured.
+inline nlohmann::ordered_json resnet_rows(const resnet& dense, const photographs& train, index_t n,
+    const photographs& test, index_t first, index_t last, const resnet_settings& how,
+    std::uint64_t seed)
+{
+    random_engine rng(seed);
+    const resnet small = narrow_resnet(dense, train, n, how, rng, [](const resnet&) {});
+    std::array<std::pair<double, double>, 2> times;
+    for (std::size_t i = 0; i < 2; ++i)
+    {
+        const shape<4> in{i == 0 ? 1 : 64, 3, 32, 32};
+        times[i] =
+            time_in_turns(timed_network(nn::pack(dense), in), timed_network(nn::pack(small), in));
+    }
+    const auto row = [&](const std::string& name, const resnet& net, bool whole)
+    {
+        const shape<4> sample{1, 3, 32, 32};
+        const auto us = [&](std::size_t i)
+        {
+            const double time = whole ? times[i].first : times[i].second;
+            return with_digits(time) +
+                   (whole ? "" : " (" + with_digits(times[i].first / time, "x") + ")");
+        };
+        std::string widths;
+        for (const index_t units : prune::prunable_units(net, sample))
+        {
+            widths += (widths.empty() ? "" : "-") + std::to_string(units);
+        }
+        return nlohmann::ordered_json{{"network", name}, {"filters", widths},
+            {"parameters", nn::parameter_count(net)}, {"bytes", 4 * nn::parameter_count(net)},
+            {"MFLOPs", with_digits(2e-6 * static_cast<double>(nn::multiply_adds(net, sample)))},
+            {"right %", with_digits(right_photographs(net, test, first, last))},
+            {"us, batch 1", us(0)}, {"us, batch 64", us(1)}};
+    };
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    rows.push_back(row("dense, published", dense, true));
+    rows.push_back(row("half the filters", small, false));
+    return rows;
 }
 
 } // namespace prune_results

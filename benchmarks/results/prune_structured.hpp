@@ -3,12 +3,14 @@
 
 #include "prune_distilled.hpp"
 #include "prune_nets.hpp"
+#include "prune_timing.hpp"
 
-#include <structopt/compress/latency.hpp>
 #include <structopt/optim.hpp>
 #include <structopt/prune.hpp>
 #include <structopt/schedule.hpp>
 #include <structopt/train.hpp>
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -35,10 +37,18 @@ struct structured_settings
     index_t rounds = 12;
     index_t round_epochs = 2;
     index_t last_epochs = 60;
+    /// Of the group lasso over the weights that take an input or a unit, until the last round.
+    double lasso = 0;
+    index_t lasso_epochs = 10;
     distilled loss = {};
     /// Pixels by which images are moved while the dense network is trained, and while the pruned one is.
     index_t dense_move = 1;
-    index_t move = 0;
+    index_t move = 1;
+    /// Share of the images that are.
+    double moved = 1;
+    /// More epochs at the end with images as they are, from this share of the rate.
+    index_t still_epochs = 0;
+    double still_rate = 0.2;
     /// 0: magnitude, 1: Wanda, 2: optimal brain damage.
     int criterion = 2;
     index_t samples = 5000;
@@ -52,6 +62,7 @@ struct taught_digits
     moved_digits<lenet300> images;
     const wide_network* teacher;
     const std::vector<index_t>* pixels;
+    double moved;
 
     index_t size() const noexcept
     {
@@ -69,6 +80,14 @@ struct taught_digits
     {
         moved_digits<lenet300>::batch_type whole;
         images.gather(rows, whole, rng);
+        for (std::size_t i = 0; i < rows.size(); ++i)
+        {
+            if (!bernoulli(rng, moved))
+            {
+                std::copy_n(images.set->x.data() + rows[i] * 784, 784,
+                    whole.x.data() + static_cast<index_t>(i) * 784);
+            }
+        }
         finish(rows, whole.x, into);
     }
 
@@ -117,17 +136,24 @@ narrow_network narrow(const wide_network& teacher, const data::samples& set, ind
 {
     narrow_network small{teacher, std::vector<index_t>(784)};
     std::iota(small.pixels.begin(), small.pixels.end(), index_t{0});
-    const taught_digits data{{&set, n, how.move}, &teacher, &small.pixels};
+    const taught_digits data{{&set, n, how.move}, &teacher, &small.pixels, how.moved};
     const index_t steps = (n + how.batch - 1) / how.batch;
-    const auto fit = [&](index_t epochs, double last)
+    const auto fit =
+        [&](const taught_digits& on, index_t epochs, double first, double last, double lasso)
     {
-        train::fit(small.network, data, how.loss,
-            optim::adam{.rate = how.rate, .weight_decay = how.weight_decay},
+        train::fit(small.network, on, how.loss,
+            optim::adam{.rate = first, .weight_decay = how.weight_decay},
             {.epochs = epochs, .batch = how.batch}, rng,
-            train::per_batch(schedule::cosine_decay{
-                .rate = how.rate, .final_rate = last, .steps = epochs * steps}));
+            train::per_batch(
+                schedule::cosine_decay{.rate = first, .final_rate = last, .steps = epochs * steps}),
+            optim::group_lasso{
+                .strength = lasso, .group = optim::group::columns, .scale_by_size = false});
         see(small.network, small.pixels);
     };
+    if (how.lasso > 0)
+    {
+        fit(data, how.lasso_epochs, how.rate, how.rate, how.lasso);
+    }
     const std::array<double, 3> before = {784, 300, 100};
     for (index_t round = 1; round <= how.rounds; ++round)
     {
@@ -159,10 +185,94 @@ narrow_network narrow(const wide_network& teacher, const data::samples& set, ind
             pixels.push_back(small.pixels[static_cast<std::size_t>(feature)]);
         }
         small.pixels = std::move(pixels);
-        const bool last = round == how.rounds;
-        fit(last ? how.last_epochs : how.round_epochs, last ? 0.0 : how.rate);
+        if (round < how.rounds)
+        {
+            fit(data, how.round_epochs, how.rate, how.rate, how.lasso);
+        }
+    }
+    fit(data, how.last_epochs, how.rate, 0.0, 0.0);
+    if (how.still_epochs > 0)
+    {
+        taught_digits still = data;
+        still.moved = 0;
+        fit(still, how.still_epochs, how.still_rate * how.rate, 0.0, 0.0);
     }
     return small;
+}
+
+/// The rows of the table: the dense network, the pruned one, and published ones. `n` images are for
+/// training; errors are those of `test` behind the first `first` images.
+inline nlohmann::ordered_json structured_rows(const data::samples& train, index_t n,
+    const data::samples& test, index_t first, const structured_settings& how,
+    const std::vector<std::uint64_t>& seeds)
+{
+    std::array<double, 2> mean = {};
+    std::array<double, 2> worst = {};
+    std::vector<index_t> all(784);
+    std::iota(all.begin(), all.end(), index_t{0});
+    wide_network dense;
+    narrow_network small;
+    for (const std::uint64_t seed : seeds)
+    {
+        random_engine rng(seed);
+        dense = train_wide(train, n, how, rng);
+        small = narrow(dense, train, n, how, rng, [](const auto&, const auto&) {});
+        const double errors[] = {wrong_digits(dense, all, test, first),
+            wrong_digits(small.network, small.pixels, test, first)};
+        for (std::size_t i = 0; i < 2; ++i)
+        {
+            mean[i] += errors[i] / static_cast<double>(seeds.size());
+            worst[i] = std::max(worst[i], errors[i]);
+        }
+    }
+    std::array<std::pair<double, double>, 2> times;
+    for (std::size_t i = 0; i < 2; ++i)
+    {
+        const index_t batch = i == 0 ? 1 : 64;
+        times[i] = time_in_turns(timed_network(nn::pack(dense), shape<2>{batch, 784}),
+            timed_network(nn::pack(small.network), shape<2>{batch, how.widths[0]}));
+    }
+    const auto row = [&](const std::string& name, const wide_network& net, std::size_t which)
+    {
+        const index_t inputs = net.layer<0>().inputs();
+        const index_t parameters = nn::parameter_count(net);
+        const auto us = [&](std::size_t i)
+        {
+            const double time = which == 0 ? times[i].first : times[i].second;
+            return with_digits(time) +
+                   (which == 0 ? "" : " (" + with_digits(times[i].first / time, "x") + ")");
+        };
+        return nlohmann::ordered_json{{"network", name},
+            {"inputs and units", std::to_string(inputs) + "-" +
+                                     std::to_string(net.layer<0>().outputs()) + "-" +
+                                     std::to_string(net.layer<2>().outputs())},
+            {"parameters", parameters}, {"bytes", 4 * parameters},
+            {"KFLOPs", with_digits(2e-3 * static_cast<double>(
+                                              nn::multiply_adds(net, shape<2>{1, inputs})))},
+            {"error %", with_digits(mean[which])}, {"worst %", with_digits(worst[which])},
+            {"us, batch 1", us(0)}, {"us, batch 64", us(1)}};
+    };
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    rows.push_back(row("dense", dense, 0));
+    rows.push_back(row("pruned", small.network, 1));
+    struct published_row
+    {
+        const char* name;
+        const char* widths;
+        int bytes;
+        const char* kflops;
+        const char* error;
+    };
+    for (const published_row& p : {published_row{"SBP", "245-160-55", 195100, "97.1", "1.6"},
+             {"L0", "266-88-33", 107092, "53.3", "1.6"}, {"VIB", "97-71-33", 38696, "19.1", "1.6"},
+             {"RigL, 87.0 % sparse", "408-100-69", 31914, "12.6", "1.44"},
+             {"RigL+, 88.6 % sparse", "375-62-51", 16113, "6.2", "1.57"}})
+    {
+        rows.push_back({{"network", p.name}, {"inputs and units", p.widths}, {"parameters", ""},
+            {"bytes", p.bytes}, {"KFLOPs", p.kflops}, {"error %", p.error}, {"worst %", ""},
+            {"us, batch 1", ""}, {"us, batch 64", ""}});
+    }
+    return rows;
 }
 
 } // namespace prune_results
