@@ -31,27 +31,18 @@ struct structured_settings
 {
     std::array<index_t, 3> widths = {97, 71, 33};
     double rate = 1e-3;
-    double weight_decay = 0;
     index_t batch = 64;
-    index_t dense_epochs = 20;
-    index_t rounds = 12;
-    index_t round_epochs = 2;
-    index_t last_epochs = 60;
-    /// Of the group lasso over the weights that take an input or a unit, until the last round.
-    double lasso = 0;
+    index_t dense_epochs = 40;
+    index_t rounds = 50;
+    index_t round_epochs = 1;
+    index_t last_epochs = 250;
+    /// Of the group lasso over the weights that take an input or a unit, from `lasso_epochs` before the
+    /// first round to the last.
+    double lasso = 3e-4;
     index_t lasso_epochs = 10;
-    distilled loss = {};
-    /// Pixels by which images are moved while the dense network is trained, and while the pruned one is.
-    index_t dense_move = 1;
+    distilled loss = {.temperature = 2, .share = 1};
+    /// Pixels by which images are moved in training.
     index_t move = 1;
-    /// Share of the images that are.
-    double moved = 1;
-    /// More epochs at the end with images as they are, from this share of the rate.
-    index_t still_epochs = 0;
-    double still_rate = 0.2;
-    /// 0: magnitude, 1: Wanda, 2: optimal brain damage.
-    int criterion = 2;
-    index_t samples = 5000;
 };
 
 /// The pixels that are left of the first `n` images, with the classes and the teacher's logits.
@@ -62,7 +53,6 @@ struct taught_digits
     moved_digits<lenet300> images;
     const wide_network* teacher;
     const std::vector<index_t>* pixels;
-    double moved;
 
     index_t size() const noexcept
     {
@@ -80,14 +70,6 @@ struct taught_digits
     {
         moved_digits<lenet300>::batch_type whole;
         images.gather(rows, whole, rng);
-        for (std::size_t i = 0; i < rows.size(); ++i)
-        {
-            if (!bernoulli(rng, moved))
-            {
-                std::copy_n(images.set->x.data() + rows[i] * 784, 784,
-                    whole.x.data() + static_cast<index_t>(i) * 784);
-            }
-        }
         finish(rows, whole.x, into);
     }
 
@@ -116,7 +98,7 @@ inline wide_network train_wide(
 {
     auto net = lenet300::make(rng);
     const index_t steps = how.dense_epochs * ((n + how.batch - 1) / how.batch);
-    train::fit(net, moved_digits<lenet300>{&set, n, how.dense_move}, nn::cross_entropy{},
+    train::fit(net, moved_digits<lenet300>{&set, n, how.move}, nn::cross_entropy{},
         optim::adam{.rate = how.rate}, {.epochs = how.dense_epochs, .batch = how.batch}, rng,
         train::per_batch(schedule::cosine_decay{.rate = how.rate, .steps = steps}));
     return net;
@@ -129,54 +111,37 @@ struct narrow_network
     std::vector<index_t> pixels;
 };
 
-/// Prunes inputs and units in rounds down to `how.widths`; `see(net, pixels)` after every round.
-template <class See>
-narrow_network narrow(const wide_network& teacher, const data::samples& set, index_t n,
-    const structured_settings& how, random_engine& rng, const See& see)
+/// Prunes inputs and units in rounds down to `how.widths`.
+inline narrow_network narrow(const wide_network& teacher, const data::samples& set, index_t n,
+    const structured_settings& how, random_engine& rng)
 {
     narrow_network small{teacher, std::vector<index_t>(784)};
     std::iota(small.pixels.begin(), small.pixels.end(), index_t{0});
-    const taught_digits data{{&set, n, how.move}, &teacher, &small.pixels, how.moved};
+    const taught_digits data{{&set, n, how.move}, &teacher, &small.pixels};
     const index_t steps = (n + how.batch - 1) / how.batch;
-    const auto fit =
-        [&](const taught_digits& on, index_t epochs, double first, double last, double lasso)
+    const auto fit = [&](index_t epochs, double last, double lasso)
     {
-        train::fit(small.network, on, how.loss,
-            optim::adam{.rate = first, .weight_decay = how.weight_decay},
+        train::fit(small.network, data, how.loss, optim::adam{.rate = how.rate},
             {.epochs = epochs, .batch = how.batch}, rng,
-            train::per_batch(
-                schedule::cosine_decay{.rate = first, .final_rate = last, .steps = epochs * steps}),
+            train::per_batch(schedule::cosine_decay{
+                .rate = how.rate, .final_rate = last, .steps = epochs * steps}),
             optim::group_lasso{
                 .strength = lasso, .group = optim::group::columns, .scale_by_size = false});
-        see(small.network, small.pixels);
     };
-    if (how.lasso > 0)
-    {
-        fit(data, how.lasso_epochs, how.rate, how.rate, how.lasso);
-    }
     const std::array<double, 3> before = {784, 300, 100};
+    fit(how.lasso_epochs, how.rate, how.lasso);
     for (index_t round = 1; round <= how.rounds; ++round)
     {
         const shape<2> sample{1, static_cast<index_t>(small.pixels.size())};
-        const auto& net = small.network;
-        const auto by = [&](const auto& criterion)
-        {
-            return prune::score_units(net, sample,
-                prune::score(net, criterion,
-                    prune::observe(net, data, how.loss, criterion, {.samples = how.samples}, rng)),
-                true);
-        };
-        const prune::unit_scores scores =
-            how.criterion == 0   ? prune::score_units(net, sample, prune::magnitude{}, true)
-            : how.criterion == 1 ? by(prune::wanda{})
-                                 : by(prune::optimal_brain_damage{});
-        prune::kept_units kept = prune::all_units(net, sample, true);
+        const auto scores =
+            prune::score_units(std::as_const(small.network), sample, prune::magnitude{}, true);
+        prune::kept_units kept = prune::all_units(std::as_const(small.network), sample, true);
+        const double share = static_cast<double>(round) / static_cast<double>(how.rounds);
         for (std::size_t list = 0; list < 3; ++list)
         {
-            const double share = static_cast<double>(round) / static_cast<double>(how.rounds);
-            keep_best(kept[list], scores.values[list],
-                std::lround(before[list] *
-                            std::pow(static_cast<double>(how.widths[list]) / before[list], share)));
+            const double goal = static_cast<double>(how.widths[list]) / before[list];
+            keep_best(
+                kept[list], scores.values[list], std::lround(before[list] * std::pow(goal, share)));
         }
         small.network = prune::compact(std::move(small.network), sample, kept);
         std::vector<index_t> pixels;
@@ -187,16 +152,10 @@ narrow_network narrow(const wide_network& teacher, const data::samples& set, ind
         small.pixels = std::move(pixels);
         if (round < how.rounds)
         {
-            fit(data, how.round_epochs, how.rate, how.rate, how.lasso);
+            fit(how.round_epochs, how.rate, how.lasso);
         }
     }
-    fit(data, how.last_epochs, how.rate, 0.0, 0.0);
-    if (how.still_epochs > 0)
-    {
-        taught_digits still = data;
-        still.moved = 0;
-        fit(still, how.still_epochs, how.still_rate * how.rate, 0.0, 0.0);
-    }
+    fit(how.last_epochs, 0.0, 0.0);
     return small;
 }
 
@@ -216,7 +175,7 @@ inline nlohmann::ordered_json structured_rows(const data::samples& train, index_
     {
         random_engine rng(seed);
         dense = train_wide(train, n, how, rng);
-        small = narrow(dense, train, n, how, rng, [](const auto&, const auto&) {});
+        small = narrow(dense, train, n, how, rng);
         const double errors[] = {wrong_digits(dense, all, test, first),
             wrong_digits(small.network, small.pixels, test, first)};
         for (std::size_t i = 0; i < 2; ++i)
