@@ -250,7 +250,7 @@ void structured_stage(tables& out, const arguments& how, const mnist& sets)
     {
         chosen.dense_epochs = chosen.rounds = chosen.last_epochs = chosen.lasso_epochs = 2;
     }
-    const index_t n = sets.train.x.shape()[0];
+    const index_t n = shape_of(sets.train.x)[0];
     const index_t split = how.validate ? n * 5 / 6 : n;
     auto rows = structured_rows(sets.train, split, how.validate ? sets.train : sets.test,
         how.validate ? split : 0, chosen,
