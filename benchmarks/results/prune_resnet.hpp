@@ -68,8 +68,7 @@ struct resnet_settings
     double rate = 1e-3;
     index_t batch = 32;
     distilled loss = {.temperature = 2, .share = 1};
-    /// 0: magnitude, 1: Taylor, 2: optimal brain damage.
-    int criterion = 2;
+    /// Images that filters are scored by.
     index_t samples = 1000;
     /// In training, images are moved by up to so many pixels, and half of them mirrored.
     index_t move = 4;
@@ -135,10 +134,9 @@ inline double right_photographs(
     return 100 * train::evaluate(net, train::range(all, first, last), metric)[0];
 }
 
-/// Removes filters of every layer by score, in rounds; `see(net)` after every round.
-template <class See>
-resnet narrow_resnet(const resnet& teacher, const photographs& set, index_t n,
-    const resnet_settings& how, random_engine& rng, const See& see)
+/// Removes filters of every layer by score, in rounds.
+inline resnet narrow_resnet(const resnet& teacher, const photographs& set, index_t n,
+    const resnet_settings& how, random_engine& rng)
 {
     const shape<4> sample{1, 3, 32, 32};
     resnet net = teacher;
@@ -147,16 +145,11 @@ resnet narrow_resnet(const resnet& teacher, const photographs& set, index_t n,
     const std::vector<index_t> before = prune::prunable_units(net, sample);
     for (index_t round = 1; round <= how.rounds; ++round)
     {
-        const auto by = [&](const auto& criterion)
-        {
-            const auto seen = prune::observe(
-                std::as_const(net), data, how.loss, criterion, {.samples = how.samples}, rng);
-            return prune::score_units(net, sample, prune::score_rows(net, criterion, seen));
-        };
-        const prune::unit_scores scores = how.criterion == 0
-                                              ? prune::score_units(net, sample, prune::magnitude{})
-                                          : how.criterion == 1 ? by(prune::taylor{})
-                                                               : by(prune::optimal_brain_damage{});
+        const prune::optimal_brain_damage criterion;
+        const auto seen = prune::observe(
+            std::as_const(net), data, how.loss, criterion, {.samples = how.samples}, rng);
+        const auto scores =
+            prune::score_units(net, sample, prune::score_rows(net, criterion, seen));
         prune::kept_units kept = prune::all_units(net, sample);
         for (std::size_t list = 0; list < kept.size(); ++list)
         {
@@ -172,7 +165,6 @@ resnet narrow_resnet(const resnet& teacher, const photographs& set, index_t n,
             {.epochs = epochs, .batch = how.batch}, rng,
             train::per_batch(schedule::cosine_decay{
                 .rate = how.rate, .final_rate = last ? 0.0 : how.rate, .steps = epochs * steps}));
-        see(net);
     }
     return net;
 }
@@ -183,7 +175,7 @@ inline nlohmann::ordered_json resnet_rows(const resnet& dense, const photographs
     std::uint64_t seed)
 {
     random_engine rng(seed);
-    const resnet small = narrow_resnet(dense, train, n, how, rng, [](const resnet&) {});
+    const resnet small = narrow_resnet(dense, train, n, how, rng);
     std::array<std::pair<double, double>, 2> times;
     for (std::size_t i = 0; i < 2; ++i)
     {
