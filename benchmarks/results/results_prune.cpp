@@ -100,7 +100,7 @@ const char* const resnet_text =
     "(temperature 2), on 10,000 training images that are moved by up to 4 pixels and mirrored at "
     "random. Criterion, rate and rounds were chosen from a few by the last 1,000 of them; the "
     "table's network saw all, one seed. Half of the width and a fifth of the training images cost "
-    "accuracy: this is what about six minutes of one core give. Right: of the first 1,000 test "
+    "accuracy: this is what about five minutes of one core give. Right: of the first 1,000 test "
     "images, read once. Filters: of each group that leaves together. MFLOPs count two per "
     "multiply-add of one image. Times: processor time of one thread, microseconds per batch, "
     "packed weights, medians of 21 in turns; in brackets how many times as fast as the dense "
