@@ -1,3 +1,4 @@
+#include <structopt/compress/latency.hpp>
 #include <structopt/core/random.hpp>
 #include <structopt/nn.hpp>
 #include <structopt/prune/magnitude.hpp>
@@ -87,7 +88,7 @@ TEST_CASE("time is a budget, any function too; inputs may go")
 {
     random_engine rng(2);
     const auto net = make_net(rng);
-    const prune::latency_cost clock{{.seconds = 1e-3, .groups = 3}};
+    const compress::latency_cost clock{{.seconds = 1e-3, .groups = 3}};
     CHECK(clock(net, sample) > 0);
     const auto kept = prune::choose_units(
         net, sample, prune::magnitude{}, prune::unit_budget{clock, 1e6}, {.inputs = true});

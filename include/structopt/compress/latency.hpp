@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -58,6 +59,19 @@ double latency_us(const Network& network, const shape<N>& in, const latency_opti
         times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
     return 1e6 * times[times.size() / 2];
 }
+
+/// A cost for `prune::unit_budget`: measured microseconds of a batch of the sample's shape, on this
+/// machine, with the threads in force.
+struct latency_cost
+{
+    latency_options options = {};
+
+    template <class Network, std::size_t N>
+    double operator()(const Network& network, const shape<N>& sample) const
+    {
+        return compress::latency_us<nn::value_type<Network>>(network, sample, options);
+    }
+};
 
 } // namespace compress
 STRUCTOPT_END_NAMESPACE

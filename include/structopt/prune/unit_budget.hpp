@@ -2,7 +2,6 @@
 /// How many units go, by what the smaller network costs: parameters, bytes, multiply-adds, time.
 #pragma once
 
-#include <structopt/compress/latency.hpp>
 #include <structopt/core/finite.hpp>
 #include <structopt/nn/parameters.hpp>
 #include <structopt/prune/units.hpp>
@@ -10,6 +9,7 @@
 #include <cstddef>
 #include <numeric>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,7 +18,7 @@ namespace prune
 {
 
 /// Trainable parameters. A cost is anything with `cost(network, sample)`, a number that gets smaller
-/// with the network; `sample` is the shape of a batch.
+/// with the network; `sample` is the shape of a batch. `compress::latency_cost` measures time.
 struct parameter_cost
 {
     template <class Network, std::size_t N>
@@ -52,18 +52,6 @@ struct multiply_add_cost
     double operator()(const Network& network, const shape<N>& sample) const
     {
         return static_cast<double>(nn::multiply_adds(network, sample));
-    }
-};
-
-/// Measured microseconds of a batch of the sample's shape, on this machine, with the threads in force.
-struct latency_cost
-{
-    compress::latency_options options = {};
-
-    template <class Network, std::size_t N>
-    double operator()(const Network& network, const shape<N>& sample) const
-    {
-        return compress::latency_us<nn::value_type<Network>>(network, sample, options);
     }
 };
 
