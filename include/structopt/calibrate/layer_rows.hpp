@@ -85,21 +85,8 @@ void visit_rows(const L& layer, view<const T, N> x, Function&& f)
     else
     {
         const auto& options = layer.options();
-        const auto out = nn::layer_traits<L>::output_shape(layer, x.shape());
-        kernel::window w;
-        w.channels = x.shape(1) / options.groups;
-        w.height = x.shape(2);
-        w.width = x.shape(3);
-        w.kernel_h = options.kernel.height;
-        w.kernel_w = options.kernel.width;
-        w.stride_h = options.stride.height;
-        w.stride_w = options.stride.width;
-        w.pad_top = options.padding.height;
-        w.pad_left = options.padding.width;
-        w.dilation_h = options.dilation.height;
-        w.dilation_w = options.dilation.width;
-        w.out_h = out[2];
-        w.out_w = out[3];
+        const kernel::window w = nn::detail::window_of(
+            options, x.shape(), nn::layer_traits<L>::output_shape(layer, x.shape()));
         const index_t image = w.channels * w.height * w.width;
         buffer<std::byte> bytes(nn::detail::patch_bytes<T>(w));
         for (index_t b = 0; b < x.shape(0); ++b)

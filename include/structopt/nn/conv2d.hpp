@@ -497,22 +497,7 @@ private:
 
     kernel::window window_of(const shape<4>& in) const
     {
-        const shape<4> result = output_shape(in);
-        kernel::window w;
-        w.channels = in[1] / m_options.groups;
-        w.height = in[2];
-        w.width = in[3];
-        w.kernel_h = m_options.kernel.height;
-        w.kernel_w = m_options.kernel.width;
-        w.stride_h = m_options.stride.height;
-        w.stride_w = m_options.stride.width;
-        w.pad_top = m_options.padding.height;
-        w.pad_left = m_options.padding.width;
-        w.dilation_h = m_options.dilation.height;
-        w.dilation_w = m_options.dilation.width;
-        w.out_h = result[2];
-        w.out_w = result[3];
-        return w;
+        return detail::window_of(m_options, in, output_shape(in));
     }
 
     const value_type* bias_data() const noexcept

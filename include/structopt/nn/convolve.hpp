@@ -54,6 +54,27 @@ struct takes_groups<S> : std::bool_constant<storage_traits<S>::takes_groups>
 namespace detail
 {
 
+/// The window of one group of a convolution with such options (`conv2d_options`, or a user's layer's).
+template <class Options>
+kernel::window window_of(const Options& options, const shape<4>& in, const shape<4>& out)
+{
+    kernel::window w;
+    w.channels = in[1] / options.groups;
+    w.height = in[2];
+    w.width = in[3];
+    w.kernel_h = options.kernel.height;
+    w.kernel_w = options.kernel.width;
+    w.stride_h = options.stride.height;
+    w.stride_w = options.stride.width;
+    w.pad_top = options.padding.height;
+    w.pad_left = options.padding.width;
+    w.dilation_h = options.dilation.height;
+    w.dilation_w = options.dilation.width;
+    w.out_h = out[2];
+    w.out_w = out[3];
+    return w;
+}
+
 /// Whether a convolution with this very weight may have groups: formats chosen by data answer one by
 /// one.
 template <weight_storage S>
