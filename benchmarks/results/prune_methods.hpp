@@ -28,6 +28,8 @@ struct settings
     /// The same for methods that start anew for every level.
     std::vector<double> separate;
     double rate = 0.1;
+    /// Of the dense network; 0: the same.
+    double dense_rate = 0;
     double weight_decay = 1e-4;
     index_t dense_epochs = 5;
     /// Of the kept weights, what a round of pruning between two levels keeps.
@@ -37,12 +39,19 @@ struct settings
     index_t level_epochs = 10;
     /// The same below 98 %, where less is at stake.
     index_t early_epochs = 10;
+    /// The same at the last level of iterative pruning; 0: as at the others.
+    index_t last_epochs = 0;
     /// Of methods that start anew, per level.
     index_t separate_epochs = 20;
     /// Training images are moved by up to so many pixels.
     index_t move = 0;
     /// Steps between two updates of RigL's mask.
     index_t rigl_every = 100;
+
+    double start_rate() const
+    {
+        return dense_rate > 0 ? dense_rate : rate;
+    }
 };
 
 /// What one run of a method tells of one level.
@@ -71,21 +80,42 @@ public:
     {
     }
 
-    /// Epochs with a rate that falls from the settings' to `last`, along a cosine.
+    /// Epochs with a rate that falls to 0, along a cosine.
     template <class... Callbacks>
-    void fit(network_type& net, index_t epochs, double last, Callbacks&&... callbacks)
+    void fit(network_type& net, index_t epochs, double rate, Callbacks&&... callbacks)
     {
-        const schedule::cosine_decay rate{
-            .rate = m_how.rate, .final_rate = last, .steps = epochs * batches()};
-        train::fit(net, m_data, nn::cross_entropy{},
-            optim::momentum{.rate = m_how.rate, .beta = 0.9, .weight_decay = m_how.weight_decay},
-            {.epochs = epochs, .batch = 64}, m_rng, train::per_batch(rate), callbacks...);
+        const schedule::cosine_decay falling{
+            .rate = rate, .final_rate = 0.0, .steps = epochs * batches()};
+        train::fit(net, m_data, nn::cross_entropy{}, Kind::optimizer(rate, m_how.weight_decay),
+            {.epochs = epochs, .batch = 64}, m_rng, train::per_batch(falling), callbacks...);
+    }
+
+    /// The trained network that methods start with, which experiments may share: made by the first
+    /// one, and what has been drawn for it.
+    struct start
+    {
+        std::optional<network_type> network;
+        random_engine rng;
+    };
+
+    void share(start& first)
+    {
+        m_start = &first;
     }
 
     network_type dense()
     {
+        if (m_start != nullptr && m_start->network)
+        {
+            m_rng = m_start->rng;
+            return *m_start->network;
+        }
         auto net = Kind::make(m_rng);
-        fit(net, m_how.dense_epochs, 0.0);
+        fit(net, m_how.dense_epochs, m_how.start_rate());
+        if (m_start != nullptr)
+        {
+            *m_start = {net, m_rng};
+        }
         return net;
     }
 
@@ -93,7 +123,7 @@ public:
     results_type baseline()
     {
         auto net = Kind::make(m_rng);
-        fit(net, m_how.dense_epochs + m_how.level_epochs, 0.0);
+        fit(net, m_how.dense_epochs + m_how.level_epochs, m_how.start_rate());
         return {result(net, prune::mask_of_zeros(net))};
     }
 
@@ -124,11 +154,15 @@ public:
                 if (std::find(m_how.levels.begin(), m_how.levels.end(), sparsity) ==
                     m_how.levels.end())
                 {
-                    fit(network, m_how.round_epochs, 0.0, prune::hold(mask));
+                    fit(network, m_how.round_epochs, m_how.rate, prune::hold(mask));
                     return;
                 }
-                fit(network, sparsity < 0.98 ? m_how.early_epochs : m_how.level_epochs, 0.0,
-                    prune::hold(mask));
+                const bool last = m_how.last_epochs > 0 && sparsity == m_how.levels.back();
+                fit(network,
+                    last              ? m_how.last_epochs
+                    : sparsity < 0.98 ? m_how.early_epochs
+                                      : m_how.level_epochs,
+                    m_how.rate, prune::hold(mask));
                 results.push_back(result(network, mask));
             });
         return results;
@@ -196,7 +230,7 @@ public:
                 prune::share_threshold{schedule::cubic_sparsity{
                     .initial = before, .target = level, .end = end, .frequency = 10}},
                 prune::splicing_options{.every = 10, .until = until}, state};
-            fit(net, epochs, 0.0, cut);
+            fit(net, epochs, m_how.rate, cut);
             state = cut.state();
             results.push_back(result(net, cut.mask()));
             before = level;
@@ -218,7 +252,7 @@ public:
                         net, m_data, nn::cross_entropy{}, criterion, {.samples = 1000}, m_rng)),
                 {.sparsity = level, .scope = prune::scope::global}, {});
             prune::apply(net, mask);
-            fit(net, m_how.separate_epochs, 0.0, prune::hold(mask));
+            fit(net, m_how.separate_epochs, m_how.rate, prune::hold(mask));
             results.push_back(result(net, mask));
         }
         return results;
@@ -234,7 +268,7 @@ public:
             prune::rigl moving{
                 prune::make_mask(net, prune::random_scores(m_rng), prune::erk{.sparsity = level}),
                 {.every = m_how.rigl_every}};
-            fit(net, m_how.separate_epochs, 0.0, moving);
+            fit(net, m_how.separate_epochs, m_how.rate, moving);
             results.push_back(result(net, moving.mask()));
         }
         return results;
@@ -260,6 +294,7 @@ private:
     measure_type m_measure;
     settings m_how;
     random_engine m_rng;
+    start* m_start = nullptr;
 };
 
 } // namespace prune_results

@@ -4,6 +4,7 @@
 #include "../../examples/data.hpp"
 
 #include <structopt/nn.hpp>
+#include <structopt/optim.hpp>
 #include <structopt/train.hpp>
 
 #include <algorithm>
@@ -40,6 +41,11 @@ struct lenet300
             nn::dense{{.in = 100, .out = 10}, rng}};
     }
 
+    static auto optimizer(double rate, double weight_decay)
+    {
+        return optim::momentum{.rate = rate, .beta = 0.9, .weight_decay = weight_decay};
+    }
+
     static view<const float, 2> images(const data::samples& set)
     {
         return as_view(set.x);
@@ -58,6 +64,11 @@ struct lenet5
             nn::max_pool2d{{.kernel = 2}}, nn::conv2d{{.in = 20, .out = 50, .kernel = 5}, rng},
             nn::max_pool2d{{.kernel = 2}}, nn::flatten{}, nn::dense{{.in = 800, .out = 500}, rng},
             nn::relu{}, nn::dense{{.in = 500, .out = 10}, rng}};
+    }
+
+    static auto optimizer(double rate, double weight_decay)
+    {
+        return optim::adam{.rate = rate, .weight_decay = weight_decay};
     }
 
     static view<const float, 4> images(const data::samples& set)

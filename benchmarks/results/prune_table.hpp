@@ -18,20 +18,16 @@
 namespace prune_results
 {
 
-/// Tables by name, each made of the rows of its stages in a fixed order.
+/// Tables by name, each made of the rows of its stages in a fixed order. Rows that a run does not
+/// measure stay as the files have them when they are written: runs of different stages may go on
+/// beside each other, and one that is ended keeps what it has.
 class tables
 {
 public:
-    /// Takes over what an earlier run has left in `folder`, stage by stage.
+    /// Of the files in `folder`.
     explicit tables(std::string folder)
         : m_folder(std::move(folder))
     {
-        std::ifstream file(m_folder + "/prune.json");
-        if (file)
-        {
-            m_old = nlohmann::ordered_json::parse(file).value(
-                "tables", nlohmann::ordered_json::object());
-        }
     }
 
     /// The next table, with the words above it.
@@ -44,13 +40,10 @@ public:
     /// A stage that is not measured this time: its old rows stay.
     void keep(const std::string& stage)
     {
-        if (m_old.contains(m_name) && m_old[m_name]["stages"].contains(stage))
-        {
-            m_tables[m_name]["stages"][stage] = m_old[m_name]["stages"][stage];
-        }
+        m_tables[m_name]["stages"][stage] = nullptr;
     }
 
-    /// The rows of a stage, measured now; both files are written.
+    /// The rows of a stage, measured now; both files are written. Throws `structopt::file_error`.
     void put(const std::string& stage, nlohmann::ordered_json rows, double seconds)
     {
         for (const auto& row : rows)
@@ -60,6 +53,7 @@ public:
         std::fflush(stdout);
         m_tables[m_name]["stages"][stage] = {{"commit", results::environment("STRUCTOPT_COMMIT")},
             {"seconds", seconds}, {"rows", std::move(rows)}};
+        write();
     }
 
     /// Writes both files; throws `structopt::file_error`.
@@ -71,22 +65,68 @@ public:
         json["commit"] = results::environment("STRUCTOPT_COMMIT");
         json["compiler"] = results::environment("STRUCTOPT_COMPILER");
         json["cpu"] = results::environment("STRUCTOPT_CPU");
-        json["tables"] = m_tables;
+        json["tables"] = merged();
         structopt::io::write_file(m_folder + "/prune.json", json.dump(1) + "\n");
-        structopt::io::write_file(m_folder + "/prune.md", page());
+        structopt::io::write_file(m_folder + "/prune.md", page(json["tables"]));
     }
 
 private:
+    /// What this run knows, and of the rest what the file has now.
+    nlohmann::ordered_json merged() const
+    {
+        auto old = nlohmann::ordered_json::object();
+        std::ifstream file(m_folder + "/prune.json");
+        if (file)
+        {
+            old = nlohmann::ordered_json::parse(file).value("tables", old);
+        }
+        auto all = nlohmann::ordered_json::object();
+        for (const auto& table : m_tables.items())
+        {
+            auto stages = nlohmann::ordered_json::object();
+            const auto before = old.contains(table.key()) ? old[table.key()]["stages"]
+                                                          : nlohmann::ordered_json::object();
+            for (const auto& stage : table.value()["stages"].items())
+            {
+                if (!stage.value().is_null())
+                {
+                    stages[stage.key()] = stage.value();
+                }
+                else if (before.contains(stage.key()))
+                {
+                    stages[stage.key()] = before[stage.key()];
+                }
+            }
+            // The stages this run has not come to yet.
+            for (const auto& stage : before.items())
+            {
+                if (table.key() == m_name && !stages.contains(stage.key()))
+                {
+                    stages[stage.key()] = stage.value();
+                }
+            }
+            all[table.key()] = {{"text", table.value()["text"]}, {"stages", stages}};
+        }
+        for (const auto& table : old.items())
+        {
+            if (!all.contains(table.key()))
+            {
+                all[table.key()] = table.value();
+            }
+        }
+        return all;
+    }
+
     static std::string cell(const nlohmann::ordered_json& value)
     {
         return value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump();
     }
 
-    std::string page() const
+    static std::string page(const nlohmann::ordered_json& tables)
     {
         std::ostringstream page;
         page << "# Pruning\n";
-        for (const auto& table : m_tables.items())
+        for (const auto& table : tables.items())
         {
             page << "\n## " << table.key() << "\n\n"
                  << table.value()["text"].get<std::string>() << "\n\n";
@@ -128,7 +168,6 @@ private:
 
     std::string m_folder;
     std::string m_name;
-    nlohmann::ordered_json m_old = nlohmann::ordered_json::object();
     nlohmann::ordered_json m_tables = nlohmann::ordered_json::object();
 };
 

@@ -138,6 +138,8 @@ void lenet_stages(tables& out, const arguments& how, const mnist& sets, const st
     const std::vector<std::uint64_t> seeds = how.quick      ? std::vector<std::uint64_t>{1}
                                              : how.validate ? std::vector<std::uint64_t>{100}
                                                             : std::vector<std::uint64_t>{1, 2, 3};
+    // Methods of equal settings start with the same dense networks.
+    std::map<std::string, typename experiment_type::start> starts;
     for (const auto& [name, method] : methods)
     {
         const std::string stage = prefix + "-" + name;
@@ -153,6 +155,7 @@ void lenet_stages(tables& out, const arguments& how, const mnist& sets, const st
             chosen.levels = chosen.separate = {0.9, 0.95};
             chosen.dense_epochs = chosen.level_epochs = chosen.early_epochs = 2;
             chosen.separate_epochs = 2;
+            chosen.last_epochs = 0;
             chosen.round = 0.3;
         }
         const std::clock_t start = std::clock();
@@ -160,6 +163,10 @@ void lenet_stages(tables& out, const arguments& how, const mnist& sets, const st
         for (const std::uint64_t seed : seeds)
         {
             experiment_type experiment({&sets.train, split, chosen.move}, measure, chosen, seed);
+            std::ostringstream key;
+            key << seed << ' ' << chosen.dense_epochs << ' ' << chosen.start_rate() << ' '
+                << chosen.weight_decay;
+            experiment.share(starts[key.str()]);
             runs.push_back((experiment.*method)());
         }
         nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -328,22 +335,19 @@ int main(int argc, char** argv)
             out, how, sets, "lenet300", wide, {{"splicing", careful}}, published_300);
         const settings deep{.levels = {0.90, 0.95, 0.98, 0.99},
             .separate = {0.90, 0.95, 0.98, 0.99},
-            .rate = 0.015,
-            .weight_decay = 1e-4,
-            .dense_epochs = 2,
+            .rate = 2e-3,
+            .dense_rate = 1e-3,
+            .weight_decay = 0,
+            .dense_epochs = 4,
             .round = 0.1,
-            .level_epochs = 1,
-            .early_epochs = 1,
-            .separate_epochs = 2,
+            .level_epochs = 2,
+            .early_epochs = 2,
+            .separate_epochs = 4,
             .move = 1};
         settings longer = deep;
         longer.levels.push_back(0.991);
-        longer.level_epochs = 2;
-        settings slower = deep;
-        slower.rate = 0.01;
-        slower.weight_decay = 5e-4;
-        lenet_stages<lenet5>(out, how, sets, "lenet5", deep,
-            {{"magnitude", longer}, {"splicing", slower}}, published_5);
+        longer.last_epochs = 12;
+        lenet_stages<lenet5>(out, how, sets, "lenet5", deep, {{"magnitude", longer}}, published_5);
 
         out.begin("A stream that drifts",
             "LeNet-300-100, pruned by magnitude on upright digits, then 400 batches of 64 images "
