@@ -342,7 +342,7 @@ int main(int argc, char** argv)
             .round = 0.1,
             .level_epochs = 2,
             .early_epochs = 2,
-            .separate_epochs = 4,
+            .separate_epochs = 6,
             .move = 1};
         settings longer = deep;
         longer.levels.push_back(0.991);
