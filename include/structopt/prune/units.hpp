@@ -266,7 +266,7 @@ inline kept_units keep_by_share(
     return detail::keep_without_lowest(graph, ranking, removed, options);
 }
 
-/// Whether a network has units in the sense of this file.
+/// Whether a network has units in the sense of this file: one of activations alone has none.
 template <class Network>
 constexpr bool has_element_type = !std::is_void_v<nn::value_type<Network>>;
 
