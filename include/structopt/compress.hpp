@@ -4,5 +4,6 @@
 
 #include <structopt/compress/latency.hpp>
 #include <structopt/compress/picture.hpp>
+#include <structopt/compress/planned_cost.hpp>
 #include <structopt/compress/report.hpp>
 #include <structopt/compress/table.hpp>
