@@ -59,11 +59,15 @@ TEST_SUITE("smoke")
     {
         auto list = variants();
         list[1].name = "pruned";
-        CHECK(
-            compress::to_table(list) ==
-            "variant  accuracy  parameters  non-zeros  bytes  ratio  us, batch 1  us, batch 64\n"
-            "dense     98.77 %       12345      12345  50000   1.0x         1.50         40.25\n"
-            "pruned   100.00 %       12345      12345   4000  12.5x         1.50         40.25\n");
+        CHECK(compress::to_table(list) == "variant  accuracy  parameters  non-zeros  bytes  ratio  "
+                                          "multiply-adds  activation bytes  "
+                                          "us, batch 1  us, batch 64\n"
+                                          "dense     98.77 %       12345      12345  50000   1.0x  "
+                                          "        12000               800  "
+                                          "       1.50         40.25\n"
+                                          "pruned   100.00 %       12345      12345   4000  12.5x  "
+                                          "        12000               800  "
+                                          "       1.50         40.25\n");
     }
 
     TEST_CASE("JSON says all of it")

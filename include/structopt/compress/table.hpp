@@ -113,13 +113,14 @@ inline std::string quoted(std::string_view text)
 inline std::string to_table(std::span<const report> variants)
 {
     std::vector<std::vector<std::string>> lines{{"variant", "accuracy", "parameters", "non-zeros",
-        "bytes", "ratio", "us, batch 1", "us, batch 64"}};
+        "bytes", "ratio", "multiply-adds", "activation bytes", "us, batch 1", "us, batch 64"}};
     for (const report& r : variants)
     {
         lines.push_back({r.name, detail::decimal(100 * r.accuracy, 2) + " %",
             std::to_string(r.parameters), std::to_string(r.nonzeros), std::to_string(r.bytes),
-            detail::decimal(detail::ratio(variants, r), 1) + "x",
-            detail::decimal(r.latency_us_batch1, 2), detail::decimal(r.latency_us_batch64, 2)});
+            detail::decimal(detail::ratio(variants, r), 1) + "x", std::to_string(r.multiply_adds),
+            std::to_string(r.activation_bytes), detail::decimal(r.latency_us_batch1, 2),
+            detail::decimal(r.latency_us_batch64, 2)});
     }
     return detail::aligned(lines);
 }
