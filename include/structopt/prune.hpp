@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/prune/activation_variance.hpp>
+#include <structopt/prune/add_biases.hpp>
 #include <structopt/prune/allocation.hpp>
 #include <structopt/prune/average_zeros.hpp>
 #include <structopt/prune/batch_norm_scale.hpp>
