@@ -35,10 +35,12 @@
 #include <structopt/prune/optimal_brain_surgeon.hpp>
 #include <structopt/prune/random_scores.hpp>
 #include <structopt/prune/rank_rows.hpp>
+#include <structopt/prune/ranked_layers.hpp>
 #include <structopt/prune/reconstruction.hpp>
 #include <structopt/prune/remove_layer.hpp>
 #include <structopt/prune/rewind.hpp>
 #include <structopt/prune/rigl.hpp>
+#include <structopt/prune/score_list.hpp>
 #include <structopt/prune/scores.hpp>
 #include <structopt/prune/sensitivity.hpp>
 #include <structopt/prune/sparse_evolution.hpp>

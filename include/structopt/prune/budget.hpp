@@ -166,76 +166,83 @@ inline void check_limit(double limit)
         std::to_string(limit));
 }
 
+/// The mask that removes the fewest of the lowest scores with which the network costs little enough.
+template <class Network, class Cost, class Allocation, std::size_t N, class Granularity>
+mask choose_within(const Network& network, const std::vector<ranked_layer>& ranked,
+    const budget<Cost, Allocation, N>& within, const Granularity& groups)
+{
+    detail::check_limit(within.limit());
+    Allocation spread = within.spread();
+    spread.minimum = std::max<index_t>(spread.minimum, 1);
+    index_t all = 0;
+    index_t removable = 0;
+    for (const ranked_layer& layer : ranked)
+    {
+        const auto n = static_cast<index_t>(layer.scores.size());
+        all += n;
+        removable += n - std::min(n, spread.minimum);
+    }
+    // Per layer the minimum stops each layer on its own.
+    index_t most = std::max<index_t>(all - 1, 0);
+    if constexpr (std::same_as<Allocation, mask_options>)
+    {
+        most = spread.scope == scope::global ? removable : most;
+    }
+    const auto attempt = [&](index_t removed)
+    {
+        spread.sparsity = all > 0 ? static_cast<double>(removed) / static_cast<double>(all) : 0.0;
+        mask m = detail::choose(network, ranked, spread, groups);
+        Network masked = network;
+        prune::apply(masked, m);
+        const double cost = detail::ask_cost(within.cost(), std::as_const(masked), within.sample());
+        return std::pair<mask, double>(std::move(m), cost);
+    };
+    auto [whole, dearest] = attempt(0);
+    if (dearest <= within.limit())
+    {
+        return std::move(whole);
+    }
+    auto [least, cheapest] = attempt(most);
+    if (!(cheapest <= within.limit()))
+    {
+        detail::raise_unmet(
+            cheapest, "when every layer keeps " + std::to_string(spread.minimum), within.limit());
+    }
+    mask best = std::move(least);
+    index_t low = 0; // too few
+    index_t high = most;
+    while (high - low > 1)
+    {
+        const index_t middle = low + (high - low) / 2;
+        auto [m, cost] = attempt(middle);
+        if (cost <= within.limit())
+        {
+            high = middle;
+            best = std::move(m);
+        }
+        else
+        {
+            low = middle;
+        }
+    }
+    return best;
+}
+
 } // namespace detail
 
 template <class Network, class Cost, class Allocation, std::size_t N, granularity Granularity>
 mask make_mask(const Network& network, const scores& found,
     const budget<Cost, Allocation, N>& within, const Granularity& groups)
 {
-    mask best;
     if constexpr (detail::check_prunable<Network>() &&
                   detail::check_groups<Network, Granularity>() &&
                   detail::check_cost<Cost, Network, N>())
     {
         prune::check_scores(found);
-        detail::check_limit(within.limit());
-        Allocation spread = within.spread();
-        spread.minimum = std::max<index_t>(spread.minimum, 1);
-        index_t all = 0;
-        index_t removable = 0;
-        for (const layer_scores& layer : found.layers)
-        {
-            const index_t n = groups.groups(layer.extents());
-            all += n;
-            removable += n - std::min(n, spread.minimum);
-        }
-        // Per layer the minimum stops each layer on its own.
-        index_t most = std::max<index_t>(all - 1, 0);
-        if constexpr (std::same_as<Allocation, mask_options>)
-        {
-            most = spread.scope == scope::global ? removable : most;
-        }
-        const auto attempt = [&](index_t removed)
-        {
-            spread.sparsity =
-                all > 0 ? static_cast<double>(removed) / static_cast<double>(all) : 0.0;
-            mask m = detail::choose(network, found, spread, groups);
-            Network masked = network;
-            prune::apply(masked, m);
-            const double cost =
-                detail::ask_cost(within.cost(), std::as_const(masked), within.sample());
-            return std::pair<mask, double>(std::move(m), cost);
-        };
-        auto [whole, dearest] = attempt(0);
-        if (dearest <= within.limit())
-        {
-            return std::move(whole);
-        }
-        auto [least, cheapest] = attempt(most);
-        if (!(cheapest <= within.limit()))
-        {
-            detail::raise_unmet(cheapest,
-                "when every layer keeps " + std::to_string(spread.minimum), within.limit());
-        }
-        best = std::move(least);
-        index_t low = 0; // too few
-        index_t high = most;
-        while (high - low > 1)
-        {
-            const index_t middle = low + (high - low) / 2;
-            auto [m, cost] = attempt(middle);
-            if (cost <= within.limit())
-            {
-                high = middle;
-                best = std::move(m);
-            }
-            else
-            {
-                low = middle;
-            }
-        }
+        detail::check_fits(network, found);
+        return detail::choose_within(network, detail::rank_scores(found, groups), within, groups);
     }
-    return best;
+    return {};
 }
 
 template <class Network, data_free_criterion<Network> Criterion, class Cost, class Allocation,
@@ -243,9 +250,15 @@ template <class Network, data_free_criterion<Network> Criterion, class Cost, cla
 mask make_mask(const Network& network, const Criterion& criterion,
     const budget<Cost, Allocation, N>& within, const Granularity& groups)
 {
-    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
+    if constexpr (detail::check_prunable<Network>() &&
+                  detail::check_groups<Network, Granularity>() &&
+                  detail::check_cost<Cost, Network, N>())
     {
-        return prune::make_mask(network, prune::score(network, criterion), within, groups);
+        return detail::with_ranking(network, criterion, groups,
+            [&](const std::vector<detail::ranked_layer>& ranked)
+            {
+                return detail::choose_within(network, ranked, within, groups);
+            });
     }
     return {};
 }
