@@ -7,6 +7,7 @@
 #include <structopt/core.hpp>
 #include <structopt/io.hpp>
 #include <structopt/io/checkpoint.hpp>
+#include <structopt/io/mask.hpp>
 #include <structopt/io/plan_table.hpp>
 #include <structopt/io/state.hpp>
 #include <structopt/linalg.hpp>
