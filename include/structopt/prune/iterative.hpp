@@ -124,7 +124,8 @@ mask make_nested_mask(
             return prune::make_mask(network, found, options);
         }
         prune::check_scores(found);
-        const mask all = detail::full_mask(network, found);
+        detail::check_fits(network, found);
+        const mask all = detail::full_mask(network);
         bool fits = before.keep.size() == all.keep.size();
         for (std::size_t p = 0; fits && p < all.keep.size(); ++p)
         {
