@@ -95,6 +95,20 @@ TEST_SUITE("smoke")
     }
 }
 
+TEST_CASE("a bar far longer than the first is cut, the others keep their lengths")
+{
+    auto list = before_and_after();
+    list[1].latency_us_batch64 = 3600;
+    const std::string svg = compress::to_comparison(list);
+    CHECK(well_formed(svg));
+    CHECK(times(svg, ">3600 us, 900 %<") == 1);
+    const auto grey = bars(svg, "#888");
+    const auto blue = bars(svg, "#0072b2");
+    CHECK(blue[7] / grey[7] == doctest::Approx(2).epsilon(2e-3));
+    CHECK(blue[1] / grey[1] == doctest::Approx(0.25).epsilon(2e-3));
+    CHECK(times(svg, "stroke=\"white\" stroke-width=\"4\"") == 1);
+}
+
 TEST_CASE("what nobody has measured is left out")
 {
     auto list = before_and_after();

@@ -27,7 +27,7 @@ struct comparison_options
 
 /// An SVG with a group of bars for each quantity of the reports: accuracy, parameters, non-zeros, bytes on
 /// disk, multiply-adds, activations, latencies; a bar per variant, as long as its share of the first one's,
-/// with the number and the share beside it.
+/// with the number and the share beside it; bars of more than twice the first are cut.
 ///
 /// Quantities that no variant has (an accuracy that was not measured) are left out. The height follows the
 /// number of variants.
@@ -194,6 +194,8 @@ inline std::string to_comparison(
             longest = std::max(longest, first > 0 ? value / first : 1.0);
         }
     }
+    // One that is far longer than the first is cut, rather than all others squeezed.
+    longest = std::min(longest, 2.0);
     const double unit = (plot.right - plot.left) / longest;
 
     detail::drawing svg(options.width, static_cast<int>(bottom + 24));
@@ -209,7 +211,7 @@ inline std::string to_comparison(
         " stroke-dasharray=\"4 4\"");
     // Numbers stay legible on the line.
     const char* const halo =
-        " font-size=\"12\" stroke=\"white\" stroke-width=\"4\" paint-order=\"stroke\"";
+        " font-size=\"12\" stroke=\"white\" stroke-width=\"3\" paint-order=\"stroke\"";
     double at = top;
     for (const detail::compared& quantity : quantities)
     {
@@ -220,8 +222,13 @@ inline std::string to_comparison(
             const double value = quantity.values[i];
             const double from = at + bar * static_cast<double>(i);
             const double share = first > 0 ? value / first : (value > 0 ? 1.0 : 0.0);
-            const double end = plot.left + unit * share;
+            const double end = plot.left + unit * std::min(share, longest);
             svg.rectangle({plot.left, from + 1, end, from + bar - 1}, detail::variant_color(i));
+            if (share > longest)
+            {
+                const double cut = end - 16;
+                svg.line(cut, from + bar, cut + 6, from, "white", " stroke-width=\"4\"");
+            }
             std::string label = quantity.labels[i];
             if (i > 0 && first > 0 && quantity.name != "accuracy")
             {
