@@ -1,7 +1,8 @@
 /// @file
-/// Pruning: criteria, masks, removal of units.
+/// Pruning: criteria, masks, removal of units; with all layers that a network to prune is made of.
 #pragma once
 
+#include <structopt/nn.hpp>
 #include <structopt/prune/activation_variance.hpp>
 #include <structopt/prune/add_biases.hpp>
 #include <structopt/prune/allocation.hpp>
