@@ -469,20 +469,23 @@ int run(const settings& how)
             ", \"variants\": " + compress::to_json(variants) + "}\n");
     io::write_file(how.out + "/tradeoff.svg",
         compress::to_svg(variants, {.title = "Accuracy against size: " + set.name}));
+    io::write_file(how.out + "/comparison.svg",
+        compress::to_comparison(variants, {.title = "Before and after: " + set.name}));
     std::printf("\n%s\nthe best variant, %s, layer by layer:\n\n%s\n",
         compress::to_table(variants).c_str(), variants[thin_wins ? 2 : 3].name.c_str(),
         compress::to_layer_table(variants[thin_wins ? 2 : 3]).c_str());
     std::printf(
-        "%.1f s; report.json, tradeoff.svg and the models (reloaded, bit-equal) are in %s\n",
+        "%.1f s; report.json, tradeoff.svg, comparison.svg and the models (reloaded, bit-equal) "
+        "are in %s\n",
         seconds, how.out.c_str());
     const auto& first = variants[0];
     const auto& best = variants[thin_wins ? 2 : 3];
     const bool smaller = 12 * best.bytes <= first.bytes && best.accuracy > variants[4].accuracy;
     std::printf("at least 12x smaller, within a point of dense, better than small_dense: %s\n",
-        smaller && best.accuracy >= first.accuracy - 0.01 ? "yes" : "no");
+        smaller && *best.accuracy >= *first.accuracy - 0.01 ? "yes" : "no");
     // A point is four images of the digits' test set, less than what another instruction set's
     // rounding may change in a training: a failure needs more.
-    const bool kept = smaller && best.accuracy >= first.accuracy - 0.03;
+    const bool kept = smaller && *best.accuracy >= *first.accuracy - 0.03;
     return kept || !how.check ? 0 : 1;
 }
 

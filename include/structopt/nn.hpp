@@ -17,6 +17,7 @@
 #include <structopt/nn/every_weight.hpp>
 #include <structopt/nn/extent2.hpp>
 #include <structopt/nn/flatten.hpp>
+#include <structopt/nn/fold_batch_norm.hpp>
 #include <structopt/nn/global_avg_pool.hpp>
 #include <structopt/nn/identity.hpp>
 #include <structopt/nn/initializer.hpp>

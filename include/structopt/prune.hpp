@@ -1,8 +1,10 @@
 /// @file
-/// Pruning: criteria, masks, removal of units.
+/// Pruning: criteria, masks, removal of units; with all layers that a network to prune is made of.
 #pragma once
 
+#include <structopt/nn.hpp>
 #include <structopt/prune/activation_variance.hpp>
+#include <structopt/prune/add_biases.hpp>
 #include <structopt/prune/allocation.hpp>
 #include <structopt/prune/average_zeros.hpp>
 #include <structopt/prune/batch_norm_scale.hpp>
@@ -34,10 +36,12 @@
 #include <structopt/prune/optimal_brain_surgeon.hpp>
 #include <structopt/prune/random_scores.hpp>
 #include <structopt/prune/rank_rows.hpp>
+#include <structopt/prune/ranked_layers.hpp>
 #include <structopt/prune/reconstruction.hpp>
 #include <structopt/prune/remove_layer.hpp>
 #include <structopt/prune/rewind.hpp>
 #include <structopt/prune/rigl.hpp>
+#include <structopt/prune/score_list.hpp>
 #include <structopt/prune/scores.hpp>
 #include <structopt/prune/sensitivity.hpp>
 #include <structopt/prune/sparse_evolution.hpp>

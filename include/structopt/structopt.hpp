@@ -7,7 +7,9 @@
 #include <structopt/core.hpp>
 #include <structopt/io.hpp>
 #include <structopt/io/checkpoint.hpp>
+#include <structopt/io/mask.hpp>
 #include <structopt/io/plan_table.hpp>
+#include <structopt/io/quantized.hpp>
 #include <structopt/io/state.hpp>
 #include <structopt/linalg.hpp>
 #include <structopt/nn.hpp>

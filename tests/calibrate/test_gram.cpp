@@ -29,6 +29,62 @@ using support::random_tensor;
 namespace
 {
 
+/// A dense layer of the user's own in two groups, each of half of the features: it tells its rows, or
+/// (`Wrong`) others.
+template <bool Wrong>
+struct two_groups
+{
+    using value_type = float;
+
+    tensor<float, 2> weight;
+
+    static constexpr index_t unit_groups() noexcept
+    {
+        return 2;
+    }
+
+    shape<2> output_shape(const shape<2>& in) const noexcept
+    {
+        return {in[0], 2};
+    }
+
+    void forward(view<const float, 2> x, view<float, 2> y, nn::scratch) const noexcept
+    {
+        const index_t half = x.shape(1) / 2;
+        for (index_t i = 0; i < y.size(); ++i)
+        {
+            y.data()[i] = 0;
+            for (index_t c = 0; c < shape_of(weight)[1]; ++c)
+            {
+                y.data()[i] += weight(i % 2, c) * x(i / 2, i % 2 * half + c);
+            }
+        }
+    }
+
+    template <class Function>
+    void visit_rows(view<const float, 2> x, Function&& f) const
+    {
+        const index_t half = x.shape(1) / 2;
+        for (index_t g = 0; g < (Wrong ? 3 : 2); ++g)
+        {
+            f(g, view<const float, 2>(
+                     x.data() + g % 2 * half, shape<2>{x.shape(0), half}, shape<2>{x.shape(1), 1}));
+        }
+    }
+
+    template <class Self, class Visitor>
+    static void parameters(Self& self, Visitor&& visit)
+    {
+        visit("weight", self.weight, nn::role::weight);
+    }
+
+    template <class Storage>
+    auto with_weight(Storage) const
+    {
+        return *this;
+    }
+};
+
 /// Mean of x^T x, in double, one number at a time.
 template <class T>
 tensor<double, 2> reference(const tensor<T, 2>& x)
@@ -171,6 +227,29 @@ TEST_CASE("of a network's layers: dense, convolutions with groups, stride, paddi
     one.add(net, as_view(x).slice(4, 9));
     REQUIRE(one.layers().size() == 1);
     CHECK(one.layers()[0].groups[1].matrix() == layers[1].groups[1].matrix());
+}
+
+TEST_CASE("a layer of the user's own in groups, and one whose rows are not those of its weight")
+{
+    random_engine rng(4);
+    const auto x = random_tensor<float>(shape<2>{5, 6}, rng);
+    const auto w = random_tensor<float>(shape<2>{2, 3}, rng);
+    calibrate::grams<float> seen;
+    seen.add(two_groups<false>{w}, x);
+    REQUIRE(seen.layers().size() == 1);
+    REQUIRE(seen.layers()[0].groups.size() == 2);
+    for (index_t g = 0; g < 2; ++g)
+    {
+        const std::vector<index_t> half{3 * g, 3 * g + 1, 3 * g + 2};
+        CHECK(largest_difference(seen.layers()[0].groups[static_cast<std::size_t>(g)].matrix(),
+                  reference(nn::take_columns(x, std::span<const index_t>(half)))) < 1e-6);
+    }
+    calibrate::grams<float> other;
+    CHECK_THROWS_AS(other.add(two_groups<true>{w}, x), shape_error);
+    // A weight of other columns than the input has.
+    calibrate::grams<float> narrow;
+    const auto few = random_tensor<float>(shape<2>{2, 2}, rng);
+    CHECK_THROWS_AS(narrow.add(two_groups<false>{few}, x), shape_error);
 }
 
 TEST_CASE("what does not fit is refused, nothing is added")

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include <cctype>
+#include "support/xml.hpp"
+
 #include <cstdlib>
 #include <limits>
 #include <string>
@@ -13,6 +14,8 @@ namespace test_picture
 
 using namespace structopt;
 using compress::report;
+using support::times;
+using support::well_formed;
 
 namespace
 {
@@ -24,56 +27,6 @@ report variant(const std::string& name, double accuracy, std::size_t bytes)
     r.accuracy = accuracy;
     r.bytes = bytes;
     return r;
-}
-
-/// Whether the tags are balanced and the text has no bare markup. Enough XML for our own SVG.
-bool well_formed(const std::string& xml)
-{
-    std::vector<std::string> open;
-    for (std::size_t i = 0; i < xml.size(); ++i)
-    {
-        if (xml[i] == '&')
-        {
-            const auto end = xml.find(';', i);
-            const std::string name = end == std::string::npos ? "" : xml.substr(i + 1, end - i - 1);
-            if (name != "lt" && name != "gt" && name != "amp" && name != "quot")
-            {
-                return false;
-            }
-        }
-        if (xml[i] == '>' || (static_cast<unsigned char>(xml[i]) < 0x20 && xml[i] != '\n'))
-        {
-            return false;
-        }
-        if (xml[i] != '<')
-        {
-            continue;
-        }
-        const auto end = xml.find('>', i);
-        if (end == std::string::npos)
-        {
-            return false;
-        }
-        const std::string tag = xml.substr(i + 1, end - i - 1);
-        if (std::count(tag.begin(), tag.end(), '"') % 2 != 0 || tag.find('<') != std::string::npos)
-        {
-            return false;
-        }
-        if (tag[0] == '/')
-        {
-            if (open.empty() || open.back() != tag.substr(1))
-            {
-                return false;
-            }
-            open.pop_back();
-        }
-        else if (tag.back() != '/')
-        {
-            open.push_back(tag.substr(0, tag.find(' ')));
-        }
-        i = end;
-    }
-    return open.empty();
 }
 
 struct label
@@ -117,16 +70,6 @@ std::vector<label> labels_of(const std::string& svg)
 bool apart(const label& a, const label& b)
 {
     return a.right <= b.left || b.right <= a.left || std::abs(a.baseline - b.baseline) >= 13;
-}
-
-std::size_t times(const std::string& text, const std::string& part)
-{
-    std::size_t n = 0;
-    for (std::size_t i = text.find(part); i != std::string::npos; i = text.find(part, i + 1))
-    {
-        ++n;
-    }
-    return n;
 }
 
 } // namespace
@@ -198,7 +141,9 @@ TEST_CASE("extremes: nothing, one point, equal points, many decades, no accuracy
     CHECK(wide.find("-10 %") == std::string::npos);
     CHECK(wide.find(">0 %") != std::string::npos);
 
-    const report unknown[] = {variant("a", 0.9, 1000),
+    report unmeasured = variant("d", 0, 50);
+    unmeasured.accuracy.reset();
+    const report unknown[] = {unmeasured, variant("a", 0.9, 1000),
         variant("b", std::numeric_limits<double>::quiet_NaN(), 100), variant("c\x01\n", 0.8, 10)};
     const std::string svg = compress::to_svg(unknown);
     CHECK(well_formed(svg));

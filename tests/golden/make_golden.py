@@ -21,6 +21,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torch.nn.utils.prune as prune
+from torch.ao.quantization import MinMaxObserver, PerChannelMinMaxObserver
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MADE_WITH = "PyTorch %s, NumPy %s, Python %s" % (
@@ -464,6 +465,68 @@ def make_prune():
 
 
 # ---------------------------------------------------------------------------------------------
+# Quantization: scales and zero points of observers, and what fake quantization makes of a tensor
+# ---------------------------------------------------------------------------------------------
+
+def make_quantize():
+    f = File("quantize")
+    torch.set_default_dtype(torch.float32)  # of the observers' arithmetic
+
+    def case(name, x, observer, low, high, axis=None):
+        x = x.float()
+        observer(x)
+        scale, zero = observer.calculate_qparams()
+        if axis is None:
+            y = torch.fake_quantize_per_tensor_affine(x, float(scale), int(zero), low, high)
+        else:
+            y = torch.fake_quantize_per_channel_affine(
+                x, scale, zero.to(torch.int32), axis, low, high)
+        f.case(name, "codes %d to %d" % (low, high))
+        f.add(name + "/input", x.double())
+        f.add(name + "/scale", scale.double().reshape(-1))
+        f.add(name + "/zero_point", zero.to(torch.int64).reshape(-1))
+        f.add(name + "/output", y.double())
+
+    schemes = [
+        # name, symmetric, lowest code, highest code
+        ("symmetric8", True, -127, 127),
+        ("symmetric8_full", True, -128, 127),
+        ("symmetric4", True, -7, 7),
+        ("affine8", False, 0, 255),
+        ("affine8_signed", False, -128, 127),
+        ("affine4", False, 0, 15),
+    ]
+    inputs = [("normal", 0.0), ("positive", 6.0), ("negative", -6.0)]
+    for scheme, symmetric, low, high in schemes:
+        kind = torch.qint8 if low < 0 else torch.quint8
+        limits = {"dtype": kind, "quant_min": low, "quant_max": high}
+        for case_name, shift in inputs:
+            name = scheme + "/" + case_name
+            x = numbers("quantize/" + name, 4, 3, 5) + shift
+            case(name, x, MinMaxObserver(
+                qscheme=torch.per_tensor_symmetric if symmetric else torch.per_tensor_affine,
+                **limits), low, high)
+        for axis in (0, 1):
+            name = scheme + "/axis%d" % axis
+            x = numbers("quantize/" + name, 4, 3, 5)
+            case(name, x, PerChannelMinMaxObserver(
+                ch_axis=axis,
+                qscheme=torch.per_channel_symmetric if symmetric else torch.per_channel_affine,
+                **limits), low, high, axis)
+    # Clipped: a range that is smaller than the numbers.
+    name = "clipped/affine8"
+    x = numbers("quantize/" + name, 8, 8, scale=2.0).float()
+    f.case(name, "scale and zero point given, codes 0 to 255")
+    f.add(name + "/input", x.double())
+    f.add(name + "/scale", torch.tensor([0.0078125]).double())
+    f.add(name + "/zero_point", torch.tensor([101]))
+    f.add(name + "/output",
+          torch.fake_quantize_per_tensor_affine(x, 0.0078125, 101, 0, 255).double())
+    f.write()
+    torch.set_default_dtype(torch.float64)
+
+
+# ---------------------------------------------------------------------------------------------
 # Learning-rate schedules: one line per series
 # ---------------------------------------------------------------------------------------------
 
@@ -569,4 +632,5 @@ if __name__ == "__main__":
     make_optimizers()
     make_clipping()
     make_prune()
+    make_quantize()
     make_schedules()

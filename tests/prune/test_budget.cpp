@@ -67,19 +67,19 @@ double nonzeros(const Network& net, double first, double others)
 }
 
 /// The limit holds, and would not with one weight more.
-template <class Cost>
-void check_limit(const Cost& cost, double share)
+template <class Cost, class... Sample>
+void check_limit(const Cost& cost, double share, const Sample&... sample)
 {
     const auto net = make_network();
-    const double limit = share * cost(net);
+    const double limit = share * cost(net, sample...);
     auto pruned = net;
-    const auto mask = prune::apply(pruned, magnitude{}, budget(cost, limit));
-    CHECK(cost(pruned) <= limit);
+    const auto mask = prune::apply(pruned, magnitude{}, budget(cost, limit, sample...));
+    CHECK(cost(pruned, sample...) <= limit);
     auto more = net;
     const double one = 0.9999 / (8 * 18 + 8000 + 400);
     prune::apply(more, magnitude{},
         {.sparsity = mask.sparsity() - one, .scope = prune::scope::global, .minimum = 1});
-    CHECK(cost(more) > limit);
+    CHECK(cost(more, sample...) > limit);
 }
 
 } // namespace
@@ -89,13 +89,16 @@ TEST_SUITE("smoke")
     TEST_CASE("costs by hand")
     {
         auto net = make_network();
-        // Biases begin at zero, batch norm's 8 weights at one.
-        CHECK(prune::nonzero_parameters{}(net) == 144 + 8 + 8000 + 400);
-        CHECK(prune::multiply_adds<4>{batch}(net) == 144 * 25 + 8400);
-        CHECK(prune::multiply_adds<4>{batch}(net) == nn::multiply_adds(net, batch));
+        // Three biases, batch norm's weight and bias.
+        constexpr double others = 8 + 40 + 10 + 8 + 8;
+        CHECK(prune::parameter_cost{}(net) == 144 + 8000 + 400 + others);
+        CHECK(prune::parameter_cost{}(net) == static_cast<double>(nn::parameter_count(net)));
+        CHECK(prune::multiply_add_cost{}(net, batch) == 144 * 25 + 8400);
+        CHECK(prune::multiply_add_cost{}(net, batch) == nn::multiply_adds(net, batch));
         prune::apply(net, lamp{}, {.sparsity = 0.8, .scope = prune::scope::global});
-        CHECK(prune::nonzero_parameters{}(net) == 8 + nonzeros(net, 1, 1));
-        CHECK(prune::multiply_adds<4>{batch}(net) == nonzeros(net, 25, 1));
+        CHECK(prune::parameter_cost{}(net) == others + nonzeros(net, 1, 1));
+        CHECK(prune::parameter_cost{}(nn::convert<csr>(net)) == others + nonzeros(net, 1, 1));
+        CHECK(prune::multiply_add_cost{}(net, batch) == nonzeros(net, 25, 1));
         // Values of 4 bytes, indices of 2, offsets of 4; or the matrix.
         const auto smaller = [](const auto& w, double rows)
         {
@@ -111,22 +114,23 @@ TEST_SUITE("smoke")
                              smaller(net.layer<4>().weight, 40) +
                              smaller(net.layer<6>().weight, 10);
         CHECK(smaller(net.layer<4>().weight, 40) < 32000); // rows, where most zeros are
-        CHECK(prune::smallest_bytes<dense_matrix, csr>{}(net) == bytes);
+        CHECK(prune::byte_cost<dense_matrix, csr>{}(net) == bytes);
+        CHECK(prune::byte_cost{}(net) == 4 * (144 + 8000 + 400 + others + 16));
     }
 }
 
 TEST_CASE("limits hold, with as few zeros as possible")
 {
-    check_limit(prune::nonzero_parameters{}, 0.3);
-    check_limit(prune::multiply_adds<4>{batch}, 0.5);
-    check_limit(prune::smallest_bytes<dense_matrix, csr>{}, 0.25);
-    check_limit(compress::planned_bytes<4>{batch}, 0.4);
+    check_limit(prune::parameter_cost{}, 0.3);
+    check_limit(prune::multiply_add_cost{}, 0.5, batch);
+    check_limit(prune::byte_cost<dense_matrix, csr>{}, 0.25);
+    check_limit(compress::planned_byte_cost{}, 0.4, batch);
 }
 
 TEST_CASE("other spreads, groups, a budget that asks for nothing, a measured one")
 {
     const auto net = make_network();
-    const prune::nonzero_parameters cost;
+    const prune::parameter_cost cost;
     const auto whole = prune::make_mask(net, magnitude{}, budget(cost, 1e9));
     CHECK(whole.sparsity() == 0);
     auto rows = net;
@@ -136,21 +140,25 @@ TEST_CASE("other spreads, groups, a budget that asks for nothing, a measured one
     auto spread = net;
     const auto mask = prune::apply(spread, magnitude{}, budget(cost, 1500, prune::erk{}));
     CHECK(cost(spread) <= 1500);
-    CHECK(cost(spread) >= 1498);
+    CHECK(cost(spread) >= 1497);
     CHECK(mask == prune::make_mask(
                       net, magnitude{}, prune::erk{.sparsity = mask.sparsity(), .minimum = 1}));
-    // Any function of a network: one that stands for a clock.
-    const auto seconds = [](const auto& masked)
+    // Any function of a network, or of a network and a batch: one that stands for a clock.
+    const auto seconds = [](const auto& masked, const auto& sample)
     {
-        return 1e-6 * prune::multiply_adds<4>{batch}(masked) + 1e-3;
+        return 1e-6 * prune::multiply_add_cost{}(masked, sample) + 1e-3;
     };
     auto timed = net;
-    prune::apply(timed, magnitude{}, budget(seconds, 4e-3));
-    CHECK(seconds(timed) <= 4e-3);
+    prune::apply(timed, magnitude{}, budget(seconds, 4e-3, batch));
+    CHECK(seconds(timed, batch) <= 4e-3);
+    auto spread_timed = net;
+    prune::apply(spread_timed, magnitude{}, budget(seconds, 4e-3, batch, prune::erk{}));
+    CHECK(seconds(spread_timed, batch) <= 4e-3);
+    CHECK(spread_timed.layer<4>().weight != timed.layer<4>().weight);
     // A real clock: what it says is only positive for sure.
-    const compress::planned_latency<4> latency{batch, {.seconds = 1e-3, .groups = 3}};
-    CHECK(latency(net) > 0);
-    const auto slack = prune::make_mask(net, magnitude{}, budget(latency, 1e9));
+    const compress::planned_latency_cost latency{{.seconds = 1e-3, .groups = 3}};
+    CHECK(latency(net, batch) > 0);
+    const auto slack = prune::make_mask(net, magnitude{}, budget(latency, 1e9, batch));
     CHECK(slack == whole);
 }
 
@@ -166,20 +174,20 @@ TEST_CASE("budgets that cannot be met change nothing")
                 prune::apply(net, magnitude{}, within);
             });
     };
-    const prune::nonzero_parameters cost;
-    // Three weights, one per layer, and batch norm's.
-    check_parts(message(budget(cost, 10)), {"budget", "at least 11"});
-    CHECK(prune::make_mask(net, magnitude{}, budget(cost, 11)).sparsity() ==
+    const prune::parameter_cost cost;
+    // Three weights, one per layer, and 74 numbers that are none.
+    check_parts(message(budget(cost, 76)), {"budget", "at least 77"});
+    CHECK(prune::make_mask(net, magnitude{}, budget(cost, 77)).sparsity() ==
           doctest::Approx(1 - 3.0 / 8544));
-    check_parts(message(budget(cost, 900, prune::mask_options{.minimum = 400})), {"952", "900"});
+    check_parts(message(budget(cost, 900, prune::mask_options{.minimum = 400})), {"1018", "900"});
     check_parts(message(budget(cost, std::numeric_limits<double>::quiet_NaN())), {"budget"});
     const auto broken = [](const auto&)
     {
         return std::numeric_limits<double>::quiet_NaN();
     };
     check_parts(message(budget(broken, 1)), {"a cost that is a number", "NaN"});
-    CHECK_THROWS_AS(
-        prune::apply(net, magnitude{}, budget(prune::multiply_adds<4>{{1, 3, 5, 5}}, 1e3)),
+    CHECK_THROWS_AS(prune::apply(net, magnitude{},
+                        budget(prune::multiply_add_cost{}, 1e3, shape<4>{1, 3, 5, 5})),
         shape_error);
     CHECK(net.layer<4>().weight == before.layer<4>().weight);
 }

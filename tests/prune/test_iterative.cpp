@@ -118,6 +118,31 @@ TEST_CASE("scores and masks by a function")
     CHECK(a == prune::make_mask(p.network(), prune::magnitude{}, {.sparsity = 0.7}));
 }
 
+TEST_CASE("no layer is emptied")
+{
+    const sparse_problem p;
+    auto net = p.network();
+    for (float& value : net.layer<2>().weight)
+    {
+        value *= 1e-3f;
+    }
+    const prune::mask_options how{.sparsity = 0.9, .scope = prune::scope::global};
+    support::check_parts(support::message_of<argument_error>(
+                             [&]
+                             {
+                                 prune::make_nested_mask(net, prune::magnitude{}, how, {});
+                             }),
+        {"2.weight", "40 of 40"});
+    auto least = how;
+    least.minimum = 3;
+    const auto mask = prune::make_nested_mask(net, prune::magnitude{}, least, {});
+    CHECK(support::kept(mask) == std::vector<std::size_t>{13, 0, 3, 0});
+    const auto last = prune::iterative(net, prune::magnitude{},
+        {.sparsities = {0.5, 0.9}, .scope = prune::scope::global},
+        [](auto&, const prune::mask&, index_t) {});
+    CHECK(support::kept(last) == std::vector<std::size_t>{15, 0, 1, 0});
+}
+
 TEST_CASE("errors")
 {
     const sparse_problem p;

@@ -181,6 +181,32 @@ TEST_CASE("a paused training goes on bit for bit")
     CHECK(support::equal_networks(net, whole));
 }
 
+TEST_CASE("a gradient that is NaN is refused, and the mask stays as it was")
+{
+    const sparse_problem p;
+    auto net = p.network();
+    const auto before = first_mask(net);
+    prune::rigl moving{before, {.every = 2, .until = 1.0}};
+    struct spoil
+    {
+        void on_gradients(train::context<sparse_problem::network_type>& at) const
+        {
+            if (at.run.optimizer.step == 2)
+            {
+                // Of the second layer: the first one has moved by then.
+                at.gradients.layer<2>().weight.fill(NAN);
+            }
+        }
+    } bad;
+    support::check_parts(support::message_of<argument_error>(
+                             [&]
+                             {
+                                 p.fit(net, 2, bad, moving);
+                             }),
+        {"rigl gradients", "NaN"});
+    CHECK(moving.mask() == before);
+}
+
 TEST_CASE("errors")
 {
     const auto message = [](const prune::rigl_options& options)

@@ -148,6 +148,21 @@ TEST_CASE("with shares the last sparsity is exact, and the mask stays after it")
     }
 }
 
+TEST_CASE("no layer is emptied at the last change")
+{
+    const sparse_problem p;
+    auto net = p.network();
+    for (float& value : net.layer<2>().weight)
+    {
+        value *= 1e-6f;
+    }
+    splicing cut{prune::share_threshold{schedule::one_shot_sparsity{.target = 0.9, .at = 4}},
+        prune::splicing_options{.until = 0.5}};
+    p.fit(net, 2, cut);
+    CHECK(cut.mask().sparsity() == 0.9);
+    CHECK(support::kept(cut.mask())[2] >= 1);
+}
+
 TEST_CASE("the probability of a change decays")
 {
     const sparse_problem p;
@@ -211,6 +226,15 @@ TEST_CASE("errors")
     support::check_parts(message({}, {.gamma = -1}), {"gamma", "-1"});
     support::check_parts(message({.c = NAN}, {}), {"deviation_threshold", "finite"});
     support::check_parts(message({.layers = {1, INFINITY}}, {}), {"deviation_threshold"});
+
+    // A state whose values are not those of its mask.
+    const sparse_problem p;
+    auto net = p.network();
+    const auto start = net;
+    prune::splicing_state bad{prune::mask_of_zeros(net), {std::vector<double>(1000, 1.0)}};
+    splicing cut{deviation_threshold{}, prune::splicing_options{}, bad};
+    CHECK_THROWS_AS(p.fit(net, 1, cut), shape_error);
+    CHECK(support::equal_networks(net, start));
 }
 
 } // namespace test_splicing

@@ -1,10 +1,12 @@
 #include <structopt/core/random.hpp>
 #include <structopt/nn/activation.hpp>
+#include <structopt/nn/activity_regularizer.hpp>
 #include <structopt/nn/batch_norm.hpp>
 #include <structopt/nn/conv2d.hpp>
 #include <structopt/nn/dense.hpp>
 #include <structopt/nn/dropout.hpp>
 #include <structopt/nn/flatten.hpp>
+#include <structopt/nn/identity.hpp>
 #include <structopt/nn/residual.hpp>
 #include <structopt/nn/sequential.hpp>
 #include <structopt/prune/mask.hpp>
@@ -202,24 +204,42 @@ TEST_CASE("convolutions, residual sums, products beyond the range of floats")
     CHECK(total(found.layers[2]) == doctest::Approx(total(found.layers[0])));
     CHECK(total(found.layers[1]) < total(found.layers[0])); // the rest takes the shortcut
     CHECK(total(found.layers[1]) > 0);
-    for (float& value : net.layer<0>().weight)
+    for (const float scale : {1e20f, 1e-22f})
     {
-        value *= 1e20f;
-    }
-    for (float& value : net.layer<4>().weight)
-    {
-        value *= 1e20f;
-    }
-    const auto large = prune::score(net, criterion);
-    const double factor = total(large.layers[0]) / total(found.layers[0]);
-    for (std::size_t l = 0; l < 3; ++l)
-    {
-        for (std::size_t i = 0; i < found.layers[l].values.size(); ++i)
+        auto scaled = net;
+        for (float& value : scaled.layer<0>().weight)
         {
-            CHECK(large.layers[l].values[i] / factor ==
-                  doctest::Approx(found.layers[l].values[i]).epsilon(1e-4));
+            value *= scale;
+        }
+        for (float& value : scaled.layer<4>().weight)
+        {
+            value *= scale;
+        }
+        const auto other = prune::score(scaled, criterion);
+        const double factor = total(other.layers[0]) / total(found.layers[0]);
+        for (std::size_t l = 0; l < 3; ++l)
+        {
+            for (std::size_t i = 0; i < found.layers[l].values.size(); ++i)
+            {
+                CHECK(other.layers[l].values[i] / factor ==
+                      doctest::Approx(found.layers[l].values[i]).epsilon(1e-4));
+            }
         }
     }
+}
+
+TEST_CASE("penalties on activations are no flow; no flow at all is a score of zero")
+{
+    random_engine rng(4);
+    const nn::sequential net{nn::dense{{.in = 4, .out = 5}, rng}, nn::relu{}, nn::identity{},
+        nn::dense{{.in = 5, .out = 2}, rng}};
+    nn::sequential regularized{
+        net.layer<0>(), nn::relu{}, nn::activity_regularizer{.l1 = 0.5, .l2 = 0.5}, net.layer<3>()};
+    const synaptic_flow<2> criterion{.sample = {1, 4}, .sparsity = 0.5, .rounds = 2};
+    CHECK(prune::score(regularized, criterion) == prune::score(net, criterion));
+    nn::set_zero(regularized);
+    const auto nothing = prune::score(regularized, criterion);
+    CHECK(*std::max_element(nothing.layers[0].values.begin(), nothing.layers[0].values.end()) == 0);
 }
 
 TEST_CASE("options that are none, and weights that are none")

@@ -39,9 +39,13 @@ TEST_CASE("as few units go as a budget allows")
     const auto scores = prune::score_units(net, sample, prune::magnitude{});
     const auto check = [&](auto cost, double limit)
     {
-        const auto kept = prune::choose_units(net, sample, scores, prune::unit_budget{cost, limit});
+        const auto of = [&](const auto& each)
+        {
+            return prune::detail::ask_cost(cost, each, sample);
+        };
+        const auto kept = prune::choose_units(net, sample, scores, prune::budget(cost, limit));
         const auto smaller = prune::compact(net, sample, kept);
-        CHECK(cost(smaller, sample) <= limit);
+        CHECK(of(smaller) <= limit);
         // With its best removed unit it would cost too much.
         double best = -1;
         std::size_t list = 0;
@@ -64,18 +68,18 @@ TEST_CASE("as few units go as a budget allows")
         REQUIRE(best >= 0);
         auto more = kept;
         more[list].insert(std::lower_bound(more[list].begin(), more[list].end(), unit), unit);
-        CHECK(cost(prune::compact(net, sample, more), sample) > limit);
+        CHECK(of(prune::compact(net, sample, more)) > limit);
     };
     check(prune::parameter_cost{}, 120);
     check(prune::byte_cost{}, 400);
     check(prune::multiply_add_cost{}, 300);
-    CHECK(prune::parameter_cost{}(net, sample) == 72 + 117 + 20);
-    CHECK(prune::byte_cost{}(net, sample) == 4 * 209);
+    CHECK(prune::parameter_cost{}(net) == 72 + 117 + 20);
+    CHECK(prune::byte_cost{}(net) == 4 * 209);
     CHECK(prune::multiply_add_cost{}(net, sample) == 3 * (60 + 108 + 18));
     // Nothing goes where all fits; the criterion is asked for the scores.
-    const prune::unit_budget all{prune::parameter_cost{}, 209.0};
+    const prune::budget all(prune::parameter_cost{}, 209);
     CHECK(prune::choose_units(net, sample, scores, all) == prune::all_units(net, sample));
-    const prune::unit_budget half{prune::parameter_cost{}, 100.0};
+    const prune::budget half(prune::parameter_cost{}, 100);
     CHECK(prune::choose_units(net, sample, prune::magnitude{}, half) ==
           prune::choose_units(net, sample, scores, half));
     const auto rounded =
@@ -91,7 +95,7 @@ TEST_CASE("time is a budget, any function too; inputs may go")
     const compress::latency_cost clock{{.seconds = 1e-3, .groups = 3}};
     CHECK(clock(net, sample) > 0);
     const auto kept = prune::choose_units(
-        net, sample, prune::magnitude{}, prune::unit_budget{clock, 1e6}, {.inputs = true});
+        net, sample, prune::magnitude{}, prune::budget(clock, 1e6), {.inputs = true});
     CHECK(kept == prune::all_units(net, sample, true));
     // Inputs and first units that stay, as a sum.
     const auto widths = [](const auto& each, const auto& extents)
@@ -100,7 +104,7 @@ TEST_CASE("time is a budget, any function too; inputs may go")
         return static_cast<double>(extents[1] + each.template layer<0>().outputs());
     };
     const auto fewer = prune::choose_units(
-        net, sample, prune::magnitude{}, prune::unit_budget{widths, 10.0}, {.inputs = true});
+        net, sample, prune::magnitude{}, prune::budget(widths, 10), {.inputs = true});
     CHECK(fewer[0].size() + fewer[1].size() == 10);
 }
 
@@ -113,15 +117,27 @@ TEST_CASE("budgets that cannot be met")
         return message_of<argument_error>(
             [&]
             {
-                prune::choose_units(net, sample, prune::magnitude{},
-                    prune::unit_budget{prune::parameter_cost{}, limit});
+                prune::choose_units(
+                    net, sample, prune::magnitude{}, prune::budget(prune::parameter_cost{}, limit));
             });
     };
     // One unit per layer: 6 + 2 + 4 parameters.
     CHECK(complain(12) == "");
-    check_parts(complain(11.5), {"unit budget", "at least 12", "11.5"});
-    check_parts(complain(0), {"unit budget", "above 0"});
-    check_parts(complain(std::numeric_limits<double>::quiet_NaN()), {"unit budget", "above 0"});
+    check_parts(complain(11.5), {"budget", "at least 12", "11.5"});
+    check_parts(complain(0), {"budget", "at least 12"});
+    check_parts(
+        complain(std::numeric_limits<double>::quiet_NaN()), {"budget", "a limit that is a number"});
+    const auto broken = [](const auto&)
+    {
+        return std::numeric_limits<double>::quiet_NaN();
+    };
+    check_parts(message_of<argument_error>(
+                    [&]
+                    {
+                        prune::choose_units(
+                            net, sample, prune::magnitude{}, prune::budget(broken, 50));
+                    }),
+        {"budget", "a cost that is a number"});
 }
 
 } // namespace test_unit_budget

@@ -403,7 +403,8 @@ struct pair_of
     nn::dense<float> second;
 };
 
-/// The same layer two times.
+/// The same layer two times, shown under one name or under two.
+template <bool TwoNames>
 struct twice
 {
     using value_type = float;
@@ -431,6 +432,10 @@ struct twice
     static void children(Self& self, Visitor&& visit)
     {
         visit("layer", self.layer);
+        if constexpr (TwoNames)
+        {
+            visit("again", self.layer);
+        }
     }
 
     template <class Walk, class Units>
@@ -445,15 +450,17 @@ struct twice
 TEST_CASE("a layer that is used twice has its inputs and outputs in common")
 {
     random_engine rng(21);
-    const auto make = [&](auto activation)
+    const auto make = [&]<bool TwoNames = false>(auto activation, std::bool_constant<TwoNames> = {})
     {
         return nn::sequential{nn::dense{{.in = 3, .out = 6}, rng}, activation,
-            twice{nn::dense{{.in = 6, .out = 6}, rng}}, nn::dense{{.in = 6, .out = 2}, rng}};
+            twice<TwoNames>{nn::dense{{.in = 6, .out = 6}, rng}},
+            nn::dense{{.in = 6, .out = 2}, rng}};
     };
     const shape<2> sample{2, 3};
     const auto net = make(nn::relu{});
     CHECK(prune::prunable_units(net, sample) == std::vector<index_t>{6});
     CHECK(check_removal<float>(net, sample, rng) > 0);
+    CHECK(check_removal<float>(make(nn::relu{}, std::true_type{}), sample, rng) > 0);
     // Its bias cannot take a constant that only one of its inputs has.
     check_parts(message_of<argument_error>(
                     [&]

@@ -253,8 +253,9 @@ public:
 
     /// Runs a batch.
     ///
-    /// Throws what `visit_activations` throws, and `argument_error`, with the layer's name, where a
-    /// layer's input is NaN or infinite: this batch may have been added to the layers before it.
+    /// Throws what `visit_activations` throws, and with the layer's name `argument_error` where its
+    /// input is NaN or infinite, `shape_error` where its rows are not those of its weight: this batch
+    /// may have been added to the layers before it.
     template <class Network, class X>
     void add(const Network& network, const X& x)
     {
@@ -338,11 +339,25 @@ private:
         {
             g.reserve();
         }
+        bool fits = true;
         calibrate::visit_rows(layer, x,
             [&](index_t group, view<const T, 2> rows)
             {
-                own.groups[static_cast<std::size_t>(group)].add_checked(rows);
+                const auto at = static_cast<std::size_t>(group);
+                fits = fits && at < own.groups.size() && rows.shape(1) == own.groups[at].columns();
+                if (fits)
+                {
+                    own.groups[at].add_checked(rows);
+                }
             });
+        if (!fits)
+        {
+            structopt::detail::raise<shape_error>(
+                "calibrate::grams, input of layer " + own.place.name,
+                "rows of " + std::to_string(own.groups[0].columns()) + " numbers for each of " +
+                    std::to_string(own.groups.size()) + " groups",
+                "others");
+        }
     }
 
     template <class L>

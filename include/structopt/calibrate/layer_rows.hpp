@@ -46,23 +46,17 @@ concept shows_rows = requires(const L& layer, view<const T, N> x)
 } // namespace detail
 
 /// A layer whose rows are known for inputs of rank N: a dense layer, a convolution, or a layer of the
-/// user's with a member `visit_rows(x, f)` that calls `f(group, rows)` as `visit_rows` does.
+/// user's with a member `visit_rows(x, f)` that calls `f(group, rows)` as `visit_rows` does, with as many
+/// groups as its `unit_groups()` says.
 template <class L, class T, std::size_t N>
 concept layer_with_rows = nn::weighted<L> &&
     (detail::shows_rows<L, T, N> || N == 2 || (N == 4 && detail::windowed<L>));
 
-/// Groups of a layer: parts of its outputs that see parts of its inputs.
+/// Groups of a layer (the contract's `unit_groups`): parts of its outputs that see parts of its inputs.
 template <class L>
 index_t groups_of(const L& layer) noexcept
 {
-    if constexpr (requires { layer.options().groups; })
-    {
-        return layer.options().groups;
-    }
-    else
-    {
-        return 1;
-    }
+    return nn::layer_traits<L>::unit_groups(layer);
 }
 
 /// Calls `f(group, rows)` with views [n, columns] of what a layer multiplies the rows of its weight by,

@@ -60,8 +60,8 @@ double latency_us(const Network& network, const shape<N>& in, const latency_opti
     return 1e6 * times[times.size() / 2];
 }
 
-/// A cost for `prune::unit_budget`: measured microseconds of a batch of the sample's shape, on this
-/// machine, with the threads in force.
+/// A cost for `prune::budget`: measured microseconds of a batch of the sample's shape, of the network as it
+/// is, on this machine, with the threads in force.
 struct latency_cost
 {
     latency_options options = {};

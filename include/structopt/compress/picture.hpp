@@ -2,6 +2,7 @@
 /// The trade-off as a picture: accuracy against bytes, as SVG.
 #pragma once
 
+#include <structopt/compress/drawing.hpp>
 #include <structopt/compress/table.hpp>
 #include <structopt/core/finite.hpp>
 
@@ -28,72 +29,13 @@ struct picture_options
 
 /// An SVG with one labelled point per variant: bytes on disk (logarithmic) to the right, accuracy
 /// upwards. The upper left is where one wants to be. The first variant, which the ratios refer to,
-/// is grey; a variant whose accuracy is no number is left out.
+/// is grey; a variant whose accuracy was not measured, or is no number, is left out.
 std::string to_svg(std::span<const report> variants, const picture_options& options = {});
 
 // ---------------------------------------------------------------------------------------------
 
 namespace detail
 {
-
-inline std::string escaped(std::string_view text)
-{
-    std::string xml;
-    for (const char c : text)
-    {
-        switch (c)
-        {
-        case '<':
-            xml += "&lt;";
-            break;
-        case '>':
-            xml += "&gt;";
-            break;
-        case '&':
-            xml += "&amp;";
-            break;
-        default:
-            // Control characters are not allowed in XML.
-            xml += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-            break;
-        }
-    }
-    return xml;
-}
-
-/// "800 B", "2 kB", "1.5 MB"
-inline std::string short_bytes(double bytes)
-{
-    const auto trimmed = [](double value)
-    {
-        return decimal(value, value == std::floor(value) ? 0 : 1);
-    };
-    return bytes < 1e3   ? trimmed(bytes) + " B"
-           : bytes < 1e6 ? trimmed(bytes / 1e3) + " kB"
-           : bytes < 1e9 ? trimmed(bytes / 1e6) + " MB"
-                         : trimmed(bytes / 1e9) + " GB";
-}
-
-/// A rectangle on the picture.
-struct box
-{
-    double left;
-    double top;
-    double right;
-    double bottom;
-
-    double overlap(const box& other) const noexcept
-    {
-        const double width = std::min(right, other.right) - std::max(left, other.left);
-        const double height = std::min(bottom, other.bottom) - std::max(top, other.top);
-        return width > 0 && height > 0 ? width * height : 0.0;
-    }
-
-    double area() const noexcept
-    {
-        return (right - left) * (bottom - top);
-    }
-};
 
 /// The axes of the picture: bytes to x, accuracies to y.
 class axes
@@ -109,7 +51,7 @@ public:
         for (std::size_t i = 0; i < points.size(); ++i)
         {
             const double bytes = bytes_of(*points[i]);
-            const double accuracy = points[i]->accuracy;
+            const double accuracy = *points[i]->accuracy;
             least = i == 0 ? bytes : std::min(least, bytes);
             most = i == 0 ? bytes : std::max(most, bytes);
             low = i == 0 ? accuracy : std::min(low, accuracy);
@@ -151,53 +93,6 @@ public:
     double step;
 };
 
-/// SVG, piece by piece.
-class drawing
-{
-public:
-    explicit drawing(const picture_options& options)
-        : m_svg("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" +
-                std::to_string(options.width) + "\" height=\"" + std::to_string(options.height) +
-                "\" viewBox=\"0 0 " + std::to_string(options.width) + " " +
-                std::to_string(options.height) +
-                "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n"
-                "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n")
-    {
-    }
-
-    void text(double x, double y, const char* anchor, std::string_view content,
-        const std::string& style = {})
-    {
-        m_svg += "<text x=\"" + at(x) + "\" y=\"" + at(y) + "\" text-anchor=\"" + anchor + "\"" +
-                 style + ">" + escaped(content) + "</text>\n";
-    }
-
-    void line(double x1, double y1, double x2, double y2, const char* color)
-    {
-        m_svg += "<line x1=\"" + at(x1) + "\" y1=\"" + at(y1) + "\" x2=\"" + at(x2) + "\" y2=\"" +
-                 at(y2) + "\" stroke=\"" + color + "\"/>\n";
-    }
-
-    void point(double x, double y, const char* color)
-    {
-        m_svg += "<circle cx=\"" + at(x) + "\" cy=\"" + at(y) + "\" r=\"6\" fill=\"" + color +
-                 "\" stroke=\"white\"/>\n";
-    }
-
-    std::string finish()
-    {
-        return std::move(m_svg) + "</svg>\n";
-    }
-
-    static std::string at(double value)
-    {
-        return decimal(value, 1);
-    }
-
-private:
-    std::string m_svg;
-};
-
 inline void draw_axes(drawing& svg, const axes& a)
 {
     const box& plot = a.plot;
@@ -231,9 +126,7 @@ inline void draw_axes(drawing& svg, const axes& a)
     svg.line(plot.left, plot.top, plot.left, plot.bottom, "#222");
     svg.text(
         (plot.left + plot.right) / 2, plot.bottom + 44, "middle", "bytes on disk (logarithmic)");
-    const double middle = (plot.top + plot.bottom) / 2;
-    svg.text(20, middle, "middle", "accuracy",
-        " transform=\"rotate(-90 20 " + drawing::at(middle) + ")\"");
+    svg.upward_text(20, (plot.top + plot.bottom) / 2, "accuracy");
 }
 
 /// Where the label of a point goes: the first of several places around it that is free, or the one
@@ -278,26 +171,26 @@ inline std::string to_svg(std::span<const report> variants, const picture_option
     std::vector<const report*> points;
     for (const report& r : variants)
     {
-        if (structopt::detail::is_finite(r.accuracy))
+        if (r.accuracy && structopt::detail::is_finite(*r.accuracy))
         {
             points.push_back(&r);
         }
     }
     const detail::axes axes(points, options);
-    detail::drawing svg(options);
-    svg.text(axes.plot.left, 32, "start", options.title, " font-size=\"17\" font-weight=\"bold\"");
+    detail::drawing svg(options.width, options.height);
+    svg.title(axes.plot.left, options.title);
     detail::draw_axes(svg, axes);
     std::vector<detail::box> taken;
     for (const report* r : points)
     {
         const double x = axes.x(detail::axes::bytes_of(*r));
-        const double y = axes.y(r->accuracy);
+        const double y = axes.y(*r->accuracy);
         taken.push_back({x - 7, y - 7, x + 7, y + 7});
     }
     for (const report* r : points)
     {
         const double x = axes.x(detail::axes::bytes_of(*r));
-        const double y = axes.y(r->accuracy);
+        const double y = axes.y(*r->accuracy);
         svg.point(x, y, r == variants.data() ? "#888" : "#1668b8");
         const std::string label =
             r->name + ", " + detail::decimal(detail::ratio(variants, *r), 1) + "x";

@@ -1,5 +1,5 @@
 /// @file
-/// Costs of a network in the formats that a plan picks, for `prune::budget`: bytes and measured time.
+/// Costs for `prune::budget` of a network in the formats that a plan picks: bytes and measured time.
 #pragma once
 
 #include <structopt/compress/latency.hpp>
@@ -15,41 +15,35 @@ namespace compress
 /// Bytes in memory of all parameters and statistics, with the weights in the formats that `nn::plan`
 /// picks for bytes.
 ///
-///     prune::apply(net, prune::magnitude{}, prune::budget(compress::planned_bytes<2>{{1, 784}}, 50e3));
-template <std::size_t N>
-struct planned_bytes
+///     prune::apply(net, prune::magnitude{},
+///         prune::budget(compress::planned_byte_cost{}, 50e3, shape<2>{1, 784}));
+struct planned_byte_cost
 {
-    /// Extents of the batches that are planned for.
-    shape<N> in{};
-
     /// Throws `shape_error` if the network does not take such a batch.
-    template <class Network>
-    double operator()(const Network& network) const
+    template <class Network, std::size_t N>
+    double operator()(const Network& network, const shape<N>& sample) const
     {
-        const auto planned = nn::plan(network, in, {.goal = nn::objective::bytes});
+        const auto planned = nn::plan(network, sample, {.goal = nn::objective::bytes});
         return static_cast<double>(prune::detail::memory_bytes(planned.network));
     }
 
-    friend bool operator==(const planned_bytes&, const planned_bytes&) = default;
+    friend bool operator==(const planned_byte_cost&, const planned_byte_cost&) = default;
 };
 
-/// Measured microseconds of a forward pass, with the weights in the formats that `nn::plan` picks for
-/// latency. A measurement: other work on the machine adds to it.
-template <std::size_t N>
-struct planned_latency
+/// Measured microseconds of a forward pass over a batch, with the weights in the formats that `nn::plan`
+/// picks for latency. A measurement: other work on the machine adds to it.
+struct planned_latency_cost
 {
-    /// Extents of the batch.
-    shape<N> in{};
     /// How long to measure.
     latency_options options = {};
 
     /// Throws `shape_error` if the network does not take such a batch.
-    template <class Network>
-    double operator()(const Network& network) const
+    template <class Network, std::size_t N>
+    double operator()(const Network& network, const shape<N>& sample) const
     {
         using T = nn::value_type<Network>;
-        const auto planned = nn::plan(network, in);
-        return compress::latency_us<T>(planned.network, in, options);
+        const auto planned = nn::plan(network, sample);
+        return compress::latency_us<T>(planned.network, sample, options);
     }
 };
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -37,7 +38,7 @@ struct layer_report
 struct report
 {
     std::string name;
-    double accuracy = 0; ///< a fraction; the caller's measurement
+    std::optional<double> accuracy; ///< a fraction; the caller's measurement, if there is one
     std::vector<layer_report> layers;
     index_t parameters = 0;           ///< tied ones count once
     index_t nonzeros = 0;             ///< tied ones count once
@@ -59,7 +60,7 @@ struct report
 /// Throws `shape_error` if the network does not take such samples.
 template <class Network, std::size_t N>
 report measure(const Network& network, const shape<N>& sample, std::string name,
-    double accuracy = 0, const latency_options& options = {});
+    std::optional<double> accuracy = {}, const latency_options& options = {});
 
 // ---------------------------------------------------------------------------------------------
 
@@ -135,8 +136,8 @@ std::string weight_format(const L& layer)
 } // namespace detail
 
 template <class Network, std::size_t N>
-report measure(const Network& network, const shape<N>& sample, std::string name, double accuracy,
-    const latency_options& options)
+report measure(const Network& network, const shape<N>& sample, std::string name,
+    std::optional<double> accuracy, const latency_options& options)
 {
     using T = nn::value_type<Network>;
     shape<N> one = sample;

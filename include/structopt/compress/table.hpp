@@ -3,21 +3,20 @@
 #pragma once
 
 #include <structopt/compress/report.hpp>
+#include <structopt/compress/text.hpp>
 #include <structopt/core/finite.hpp>
 
-#include <algorithm>
-#include <charconv>
-#include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace compress
 {
 
-/// Variants side by side, one line each, the ratio of bytes against the first.
+/// Variants side by side, one line each, the ratio of bytes against the first; "-" for an accuracy that
+/// was not measured.
 std::string to_table(std::span<const report> variants);
 
 /// One network, a line per layer and one for the whole.
@@ -25,54 +24,14 @@ std::string to_layer_table(const report& r);
 
 /// `[{"name", "accuracy", "parameters", "nonzeros", "bytes", "ratio", "multiply_adds",
 /// "activation_bytes", "scratch_bytes", "latency_us_batch1", "latency_us_batch64", "layers"}]`;
-/// the ratio is the first variant's bytes over this one's. A number that is NaN or infinite is null.
+/// the ratio is the first variant's bytes over this one's. A number that is NaN or
+/// infinite, or was not measured, is null.
 std::string to_json(std::span<const report> variants);
 
 // ---------------------------------------------------------------------------------------------
 
 namespace detail
 {
-
-/// A number with so many decimals, the same in every locale.
-inline std::string decimal(double value, int digits)
-{
-    char text[400]; // more than the digits of any double
-    const auto [end, error] =
-        std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, digits);
-    return error == std::errc() ? std::string(text, end) : std::string("nan");
-}
-
-/// The same for JSON, which has no NaN.
-inline std::string json_number(double value, int digits)
-{
-    return structopt::detail::is_finite(value) ? decimal(value, digits) : std::string("null");
-}
-
-/// Lines of cells: the first column to the left, the others to the right.
-inline std::string aligned(const std::vector<std::vector<std::string>>& lines)
-{
-    std::vector<std::size_t> widths;
-    for (const auto& line : lines)
-    {
-        widths.resize(std::max(widths.size(), line.size()));
-        for (std::size_t i = 0; i < line.size(); ++i)
-        {
-            widths[i] = std::max(widths[i], line[i].size());
-        }
-    }
-    std::string text;
-    for (const auto& line : lines)
-    {
-        for (std::size_t i = 0; i < line.size(); ++i)
-        {
-            const std::string space(widths[i] - line[i].size(), ' ');
-            text += i == 0 ? line[i] + space : "  " + space + line[i];
-        }
-        text.erase(text.find_last_not_of(' ') + 1);
-        text += '\n';
-    }
-    return text;
-}
 
 inline double ratio(std::span<const report> variants, const report& r)
 {
@@ -81,31 +40,10 @@ inline double ratio(std::span<const report> variants, const report& r)
                : static_cast<double>(variants.front().bytes) / static_cast<double>(r.bytes);
 }
 
-/// Text in quotes, with what JSON wants escaped.
-inline std::string quoted(std::string_view text)
+/// "97.10 %", or "-" for what was not measured.
+inline std::string measured_percent(const std::optional<double>& share)
 {
-    std::string json = "\"";
-    for (const char c : text)
-    {
-        const auto code = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\')
-        {
-            json += '\\';
-            json += c;
-        }
-        else if (code < 0x20)
-        {
-            constexpr char digits[] = "0123456789abcdef";
-            json += "\\u00";
-            json += digits[code / 16];
-            json += digits[code % 16];
-        }
-        else
-        {
-            json += c;
-        }
-    }
-    return json + '"';
+    return share && structopt::detail::is_finite(*share) ? decimal(100 * *share, 2) + " %" : "-";
 }
 
 } // namespace detail
@@ -113,13 +51,14 @@ inline std::string quoted(std::string_view text)
 inline std::string to_table(std::span<const report> variants)
 {
     std::vector<std::vector<std::string>> lines{{"variant", "accuracy", "parameters", "non-zeros",
-        "bytes", "ratio", "us, batch 1", "us, batch 64"}};
+        "bytes", "ratio", "multiply-adds", "activation bytes", "us, batch 1", "us, batch 64"}};
     for (const report& r : variants)
     {
-        lines.push_back({r.name, detail::decimal(100 * r.accuracy, 2) + " %",
-            std::to_string(r.parameters), std::to_string(r.nonzeros), std::to_string(r.bytes),
-            detail::decimal(detail::ratio(variants, r), 1) + "x",
-            detail::decimal(r.latency_us_batch1, 2), detail::decimal(r.latency_us_batch64, 2)});
+        lines.push_back({r.name, detail::measured_percent(r.accuracy), std::to_string(r.parameters),
+            std::to_string(r.nonzeros), std::to_string(r.bytes),
+            detail::decimal(detail::ratio(variants, r), 1) + "x", std::to_string(r.multiply_adds),
+            std::to_string(r.activation_bytes), detail::decimal(r.latency_us_batch1, 2),
+            detail::decimal(r.latency_us_batch64, 2)});
     }
     return detail::aligned(lines);
 }
@@ -146,7 +85,7 @@ inline std::string to_json(std::span<const report> variants)
     {
         json += &r == variants.data() ? "\n" : ",\n";
         json += "  {\"name\": " + detail::quoted(r.name);
-        json += ", \"accuracy\": " + detail::json_number(r.accuracy, 6);
+        json += ", \"accuracy\": " + (r.accuracy ? detail::json_number(*r.accuracy, 6) : "null");
         json += ", \"parameters\": " + std::to_string(r.parameters);
         json += ", \"nonzeros\": " + std::to_string(r.nonzeros);
         json += ", \"bytes\": " + std::to_string(r.bytes);

@@ -21,12 +21,12 @@ namespace prune
 {
 
 /// A layer as an allocation sees it: one score per group of weights (per weight, if single weights
-/// go). Within a layer it is always the lowest scores that go.
+/// go), `scores[i]`. Within a layer it is always the lowest scores that go.
 struct layer_ranking
 {
     std::string_view name;
     weight_extents extents;
-    std::span<const double> scores;
+    score_list scores;
 };
 
 /// Says how many groups go: `removed(layers)` returns one number per layer, of its `scores.size()`.
@@ -87,70 +87,61 @@ inline std::size_t removed_of(const layer_ranking& layer, double share, index_t 
     return std::min(share_of(share, layer.scores.size()), removable(layer, minimum));
 }
 
-/// Ranks the layers named by `members` as one: writes how many each of them loses, `share` of all.
-inline void remove_together(std::span<const layer_ranking> layers,
-    std::span<const std::size_t> members, double share, index_t minimum,
-    std::vector<std::size_t>& removed)
+/// Layers that are ranked as one: their scores, what each of them can lose, and how many go in all.
+struct joint_ranking
 {
-    // The highest scores of a layer with a minimum do not take part.
-    std::vector<std::vector<double>> shortened(members.size());
-    std::vector<std::span<const double>> lists(members.size());
+    std::vector<score_list> lists;
+    std::vector<std::size_t> most;
+    std::size_t removed = 0;
+};
+
+/// Throws `argument_error` if `share` of all is more than can go.
+inline joint_ranking join(std::span<const layer_ranking> layers,
+    std::span<const std::size_t> members, double share, index_t minimum)
+{
+    joint_ranking joint;
     std::size_t all = 0;
     std::size_t eligible = 0;
-    for (std::size_t i = 0; i < members.size(); ++i)
+    for (const std::size_t l : members)
     {
-        const layer_ranking& layer = layers[members[i]];
-        lists[i] = layer.scores;
-        if (minimum > 0)
-        {
-            for (const std::size_t p : lowest(layer.scores, removable(layer, minimum)))
-            {
-                shortened[i].push_back(layer.scores[p]);
-            }
-            lists[i] = shortened[i];
-        }
-        all += layer.scores.size();
-        eligible += lists[i].size();
+        joint.lists.push_back(layers[l].scores);
+        joint.most.push_back(removable(layers[l], minimum));
+        all += joint.lists.back().size();
+        eligible += joint.most.back();
     }
-    const std::size_t n = share_of(share, all);
-    if (n > eligible)
+    joint.removed = share_of(share, all);
+    if (joint.removed > eligible)
     {
         structopt::detail::raise<argument_error>("sparsity",
             "at most " + std::to_string(eligible) + " of " + std::to_string(all) +
                 " to remove, since every layer keeps " + std::to_string(minimum),
-            std::to_string(n));
+            std::to_string(joint.removed));
     }
-    lowest_bound left = find_bound<double>(lists, n);
-    for (std::size_t i = 0; i < members.size(); ++i)
-    {
-        std::size_t below = 0;
-        std::size_t at = 0;
-        for (const double score : lists[i])
-        {
-            const std::uint64_t order = order_of(score);
-            below += order < left.bound ? 1 : 0;
-            at += order == left.bound ? 1 : 0;
-        }
-        const std::size_t ties = std::min(at, left.ties);
-        left.ties -= ties;
-        removed[members[i]] = below + ties;
-    }
+    return joint;
+}
+
+/// All layers as one.
+inline joint_ranking join(const mask_options& options, std::span<const layer_ranking> layers)
+{
+    check_share("sparsity", options.sparsity);
+    check_minimum(options.minimum);
+    std::vector<std::size_t> members(layers.size());
+    std::iota(members.begin(), members.end(), std::size_t{0});
+    return join(layers, members, options.sparsity, options.minimum);
 }
 
 } // namespace detail
 
 inline std::vector<std::size_t> mask_options::removed(std::span<const layer_ranking> layers) const
 {
+    if (scope == prune::scope::global)
+    {
+        const detail::joint_ranking joint = detail::join(*this, layers);
+        return detail::shares_of_lowest(joint.lists, joint.most, joint.removed);
+    }
     detail::check_share("sparsity", sparsity);
     detail::check_minimum(minimum);
     std::vector<std::size_t> result(layers.size());
-    if (scope == prune::scope::global)
-    {
-        std::vector<std::size_t> members(layers.size());
-        std::iota(members.begin(), members.end(), std::size_t{0});
-        detail::remove_together(layers, members, sparsity, minimum, result);
-        return result;
-    }
     std::transform(layers.begin(), layers.end(), result.begin(),
         [&](const layer_ranking& layer)
         {

@@ -1,7 +1,8 @@
 /// @file
-/// Pruning down to a budget: the least sparsity whose cost is low enough.
+/// Budgets: limits on a cost; and masks, the least sparsity whose cost is low enough.
 #pragma once
 
+#include <structopt/core/finite.hpp>
 #include <structopt/prune/cost.hpp>
 #include <structopt/prune/mask.hpp>
 
@@ -24,24 +25,43 @@ concept shared_allocation = allocation<A> && requires(A& a)
     a.minimum = index_t{1};
 };
 
-/// A limit on a cost: `make_mask(net, criterion, budget(cost, limit))` removes as few of the lowest
-/// scores as the limit allows.
+/// A limit on a cost (prune/cost.hpp), for masks and for units alike:
+/// `make_mask(net, criterion, budget(cost, limit))` removes as few of the lowest scores as the limit
+/// allows, `choose_units(net, sample, criterion, budget(cost, limit))` as few units.
 ///
-/// The cost is one of prune/cost.hpp (numbers, bytes, multiply-adds), a measured one as
-/// `compress::planned_latency`, or any function of a network; of the masked network it must not rise
-/// with the number of zeros, up to noise. How the zeros are spread is the allocation's to say: by
-/// default one ranking of all layers. Every layer keeps at least one weight (or group).
-template <class Cost, shared_allocation Allocation = mask_options>
+/// A mask's budget for a cost that depends on the batch needs its shape: `budget(cost, limit, shape<4>{1,
+/// 3, 32, 32})`; with units the sample of the call counts. How zeros are spread over layers is the
+/// allocation's to say: by default one ranking of all layers, each of which keeps at least one weight (or
+/// group); units are always ranked together.
+template <class Cost, shared_allocation Allocation = mask_options, std::size_t N = 0>
 class budget
 {
 public:
+    budget(Cost cost, double limit) requires(N == 0 && std::same_as<Allocation, mask_options>)
+        : budget(std::move(cost), limit, {.scope = scope::global})
+    {
+    }
+
+    budget(Cost cost, double limit, const shape<N>& sample) requires(
+        N != 0 && std::same_as<Allocation, mask_options>)
+        : budget(std::move(cost), limit, sample, {.scope = scope::global})
+    {
+    }
+
     /// `spread.sparsity` is not used.
-    budget(Cost cost, double limit, Allocation spread = by_default())
+    budget(Cost cost, double limit, Allocation spread) requires(N == 0)
         : m_cost(std::move(cost))
         , m_limit(limit)
         , m_spread(std::move(spread))
     {
-        m_spread.minimum = std::max<index_t>(m_spread.minimum, 1);
+    }
+
+    budget(Cost cost, double limit, const shape<N>& sample, Allocation spread) requires(N != 0)
+        : m_cost(std::move(cost))
+        , m_limit(limit)
+        , m_sample(sample)
+        , m_spread(std::move(spread))
+    {
     }
 
     const Cost& cost() const noexcept
@@ -54,26 +74,35 @@ public:
         return m_limit;
     }
 
+    /// Extents of a batch; empty where none was named.
+    const shape<N>& sample() const noexcept
+    {
+        return m_sample;
+    }
+
     const Allocation& spread() const noexcept
     {
         return m_spread;
     }
 
 private:
-    static Allocation by_default()
-    {
-        Allocation a{};
-        if constexpr (std::same_as<Allocation, mask_options>)
-        {
-            a.scope = scope::global;
-        }
-        return a;
-    }
-
     Cost m_cost;
     double m_limit;
+    shape<N> m_sample{};
     Allocation m_spread;
 };
+
+template <class Cost>
+budget(Cost, double) -> budget<Cost>;
+
+template <class Cost, shared_allocation Allocation>
+budget(Cost, double, Allocation) -> budget<Cost, Allocation>;
+
+template <class Cost, std::size_t N>
+budget(Cost, double, shape<N>) -> budget<Cost, mask_options, N>;
+
+template <class Cost, std::size_t N, shared_allocation Allocation>
+budget(Cost, double, shape<N>, Allocation) -> budget<Cost, Allocation, N>;
 
 /// The mask that removes the fewest weights (or groups) with which the network costs at most the limit,
 /// found by bisection: about log2(weights) masks, copies of the network and costs. Of a cost that is
@@ -81,21 +110,21 @@ private:
 ///
 /// Throws `argument_error` for a limit below what is left when every layer keeps its minimum, naming
 /// that cost, for a cost or limit that is NaN, and as `make_mask`.
-template <class Network, data_free_criterion<Network> Criterion, network_cost<Network> Cost,
-    class Allocation, granularity Granularity = single>
+template <class Network, data_free_criterion<Network> Criterion, class Cost, class Allocation,
+    std::size_t N, granularity Granularity = single>
 mask make_mask(const Network& network, const Criterion& criterion,
-    const budget<Cost, Allocation>& within, const Granularity& groups = {});
+    const budget<Cost, Allocation, N>& within, const Granularity& groups = {});
 
 /// The same from scores that are there already.
-template <class Network, network_cost<Network> Cost, class Allocation,
+template <class Network, class Cost, class Allocation, std::size_t N,
     granularity Granularity = single>
-mask make_mask(const Network& network, const scores& found, const budget<Cost, Allocation>& within,
-    const Granularity& groups = {});
+mask make_mask(const Network& network, const scores& found,
+    const budget<Cost, Allocation, N>& within, const Granularity& groups = {});
 
 /// Makes a mask, applies it, and returns it for fine-tuning.
-template <class Network, data_free_criterion<Network> Criterion, network_cost<Network> Cost,
-    class Allocation, granularity Granularity = single>
-mask apply(Network& network, const Criterion& criterion, const budget<Cost, Allocation>& within,
+template <class Network, data_free_criterion<Network> Criterion, class Cost, class Allocation,
+    std::size_t N, granularity Granularity = single>
+mask apply(Network& network, const Criterion& criterion, const budget<Cost, Allocation, N>& within,
     const Granularity& groups = {})
 {
     mask m = prune::make_mask(network, criterion, within, groups);
@@ -108,94 +137,128 @@ mask apply(Network& network, const Criterion& criterion, const budget<Cost, Allo
 namespace detail
 {
 
-template <class Network, class Cost>
-double cost_of(const Network& network, const Cost& cost, const mask& m)
+/// Whether a cost can be asked of a network; says what it takes.
+template <class Cost, class Network, std::size_t N>
+constexpr bool check_cost() noexcept
 {
-    Network masked = network;
-    prune::apply(masked, m);
-    const double value = cost(std::as_const(masked));
-    if (structopt::detail::is_nan(value))
-    {
-        structopt::detail::raise<argument_error>("budget", "a cost that is a number", "NaN");
-    }
-    return value;
+    constexpr bool asked = network_cost<Cost, Network, N>;
+    static_assert(N == 0 || asked,
+        "a cost is a function of a network, cost(network), or of a network "
+        "and the shape of a batch, cost(network, sample)");
+    static_assert(N != 0 || asked,
+        "this cost asks for the shape of a batch: budget(cost, limit, shape<4>{1, 3, 32, 32})");
+    return asked;
 }
 
-} // namespace detail
-
-template <class Network, network_cost<Network> Cost, class Allocation, granularity Granularity>
-mask make_mask(const Network& network, const scores& found, const budget<Cost, Allocation>& within,
-    const Granularity& groups)
+inline void check_limit(double limit)
 {
-    mask best;
-    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
+    if (structopt::detail::is_nan(limit))
     {
-        prune::check_scores(found);
-        Allocation spread = within.spread();
-        index_t all = 0;
-        index_t removable = 0;
-        for (const layer_scores& layer : found.layers)
+        structopt::detail::raise<argument_error>("budget", "a limit that is a number", "NaN");
+    }
+}
+
+/// Throws `argument_error`: `least` is the cost of what cannot go.
+[[noreturn]] inline void raise_unmet(double least, const std::string& of_what, double limit)
+{
+    structopt::detail::raise<argument_error>("budget",
+        "a limit of at least " + std::to_string(least) + ", the cost " + of_what,
+        std::to_string(limit));
+}
+
+/// The mask that removes the fewest of the lowest scores with which the network costs little enough.
+template <class Network, class Cost, class Allocation, std::size_t N, class Granularity>
+mask choose_within(const Network& network, const std::vector<ranked_layer>& ranked,
+    const budget<Cost, Allocation, N>& within, const Granularity& groups)
+{
+    detail::check_limit(within.limit());
+    Allocation spread = within.spread();
+    spread.minimum = std::max<index_t>(spread.minimum, 1);
+    index_t all = 0;
+    index_t removable = 0;
+    for (const ranked_layer& layer : ranked)
+    {
+        const auto n = static_cast<index_t>(layer.scores.size());
+        all += n;
+        removable += n - std::min(n, spread.minimum);
+    }
+    // Per layer the minimum stops each layer on its own.
+    index_t most = std::max<index_t>(all - 1, 0);
+    if constexpr (std::same_as<Allocation, mask_options>)
+    {
+        most = spread.scope == scope::global ? removable : most;
+    }
+    const auto attempt = [&](index_t removed)
+    {
+        spread.sparsity = all > 0 ? static_cast<double>(removed) / static_cast<double>(all) : 0.0;
+        mask m = detail::choose(network, ranked, spread, groups);
+        Network masked = network;
+        prune::apply(masked, m);
+        const double cost = detail::ask_cost(within.cost(), std::as_const(masked), within.sample());
+        return std::pair<mask, double>(std::move(m), cost);
+    };
+    auto [whole, dearest] = attempt(0);
+    if (dearest <= within.limit())
+    {
+        return std::move(whole);
+    }
+    auto [least, cheapest] = attempt(most);
+    if (!(cheapest <= within.limit()))
+    {
+        detail::raise_unmet(
+            cheapest, "when every layer keeps " + std::to_string(spread.minimum), within.limit());
+    }
+    mask best = std::move(least);
+    index_t low = 0; // too few
+    index_t high = most;
+    while (high - low > 1)
+    {
+        const index_t middle = low + (high - low) / 2;
+        auto [m, cost] = attempt(middle);
+        if (cost <= within.limit())
         {
-            const index_t n = groups.groups(layer.extents());
-            all += n;
-            removable += n - std::min(n, spread.minimum);
+            high = middle;
+            best = std::move(m);
         }
-        // Per layer the minimum stops each layer on its own.
-        index_t most = std::max<index_t>(all - 1, 0);
-        if constexpr (std::same_as<Allocation, mask_options>)
+        else
         {
-            most = spread.scope == scope::global ? removable : most;
-        }
-        const auto attempt = [&](index_t removed)
-        {
-            spread.sparsity =
-                all > 0 ? static_cast<double>(removed) / static_cast<double>(all) : 0.0;
-            mask m = detail::choose(network, found, spread, groups);
-            const double cost = detail::cost_of(network, within.cost(), m);
-            return std::pair<mask, double>(std::move(m), cost);
-        };
-        auto [whole, dearest] = attempt(0);
-        if (dearest <= within.limit())
-        {
-            return std::move(whole);
-        }
-        auto [least, cheapest] = attempt(most);
-        if (!(cheapest <= within.limit()))
-        {
-            structopt::detail::raise<argument_error>("budget",
-                "a limit of at least " + std::to_string(cheapest) +
-                    ", the cost when every layer keeps " + std::to_string(spread.minimum),
-                std::to_string(within.limit()));
-        }
-        best = std::move(least);
-        index_t low = 0; // too few
-        index_t high = most;
-        while (high - low > 1)
-        {
-            const index_t middle = low + (high - low) / 2;
-            auto [m, cost] = attempt(middle);
-            if (cost <= within.limit())
-            {
-                high = middle;
-                best = std::move(m);
-            }
-            else
-            {
-                low = middle;
-            }
+            low = middle;
         }
     }
     return best;
 }
 
-template <class Network, data_free_criterion<Network> Criterion, network_cost<Network> Cost,
-    class Allocation, granularity Granularity>
-mask make_mask(const Network& network, const Criterion& criterion,
-    const budget<Cost, Allocation>& within, const Granularity& groups)
+} // namespace detail
+
+template <class Network, class Cost, class Allocation, std::size_t N, granularity Granularity>
+mask make_mask(const Network& network, const scores& found,
+    const budget<Cost, Allocation, N>& within, const Granularity& groups)
 {
-    if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
+    if constexpr (detail::check_prunable<Network>() &&
+                  detail::check_groups<Network, Granularity>() &&
+                  detail::check_cost<Cost, Network, N>())
     {
-        return prune::make_mask(network, prune::score(network, criterion), within, groups);
+        prune::check_scores(found);
+        detail::check_fits(network, found);
+        return detail::choose_within(network, detail::rank_scores(found, groups), within, groups);
+    }
+    return {};
+}
+
+template <class Network, data_free_criterion<Network> Criterion, class Cost, class Allocation,
+    std::size_t N, granularity Granularity>
+mask make_mask(const Network& network, const Criterion& criterion,
+    const budget<Cost, Allocation, N>& within, const Granularity& groups)
+{
+    if constexpr (detail::check_prunable<Network>() &&
+                  detail::check_groups<Network, Granularity>() &&
+                  detail::check_cost<Cost, Network, N>())
+    {
+        return detail::with_ranking(network, criterion, groups,
+            [&](const std::vector<detail::ranked_layer>& ranked)
+            {
+                return detail::choose_within(network, ranked, within, groups);
+            });
     }
     return {};
 }

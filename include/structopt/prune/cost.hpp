@@ -2,13 +2,13 @@
 /// What a network costs, as budgets count it: numbers, bytes, multiply-adds.
 #pragma once
 
+#include <structopt/core/error.hpp>
 #include <structopt/core/finite.hpp>
 #include <structopt/nn/layer.hpp>
 #include <structopt/nn/parameters.hpp>
 #include <structopt/nn/storage.hpp>
 #include <structopt/nn/transform.hpp>
 
-#include <concepts>
 #include <cstddef>
 #include <string_view>
 #include <type_traits>
@@ -17,50 +17,49 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace prune
 {
 
-/// A number that a network is to stay below: `cost(network)`, of a network whose removed weights are
-/// zero. Any function of a network is one, a lambda that measures its latency too.
-template <class C, class Network>
-concept network_cost = requires(const C& cost, const Network& network)
-{
-    {
-        cost(network)
-        } -> std::convertible_to<double>;
-};
-
-/// The trainable numbers that are not zero, biases included.
-struct nonzero_parameters
-{
-    template <class Network>
-    double operator()(const Network& network) const;
-
-    friend bool operator==(const nonzero_parameters&, const nonzero_parameters&) = default;
-};
-
-/// Bytes in memory of all parameters and statistics, with every weight in whichever of the formats
-/// takes the fewest: of `nn::convert_smallest<Formats...>(network)`, which it packs.
-template <class... Formats>
-struct smallest_bytes
-{
-    template <class Network>
-    double operator()(const Network& network) const;
-
-    friend bool operator==(const smallest_bytes&, const smallest_bytes&) = default;
-};
-
-/// Multiply-adds of one forward pass that skips the zeros among the weights.
+/// What budgets limit: `cost(network, sample)`, a number that falls with every weight or unit that goes,
+/// up to noise; `sample` is the shape of a batch. A cost that needs no batch is `cost(network)`. Any
+/// function of a network is one, a lambda too.
 ///
-///     prune::multiply_adds<4>{.in = {1, 3, 32, 32}}
-template <std::size_t N>
-struct multiply_adds
-{
-    /// Extents of the batch.
-    shape<N> in{};
+/// Budgets of masks ask for the cost of networks whose removed weights are zero, budgets of units for
+/// that of smaller networks: the costs here count both.
+template <class C, class Network, std::size_t N = 0>
+concept network_cost =
+    (N != 0 && std::is_invocable_r_v<double, const C&, const Network&, const shape<N>&>) ||
+    std::is_invocable_r_v<double, const C&, const Network&>;
 
-    /// Throws `shape_error` if the network does not take such a batch.
+/// Trainable numbers; zeros among the weights are none.
+struct parameter_cost
+{
     template <class Network>
     double operator()(const Network& network) const;
 
-    friend bool operator==(const multiply_adds&, const multiply_adds&) = default;
+    friend bool operator==(const parameter_cost&, const parameter_cost&) = default;
+};
+
+/// Bytes in memory of all parameters and statistics: of the network as it is, or, with formats, with
+/// every weight in whichever of them takes the fewest (`nn::convert_smallest`, which packs it). Zeros
+/// alone save none in dense weights: budgets of masks name formats.
+///
+///     prune::byte_cost{}                                        // units
+///     prune::byte_cost<tensor<float, 2>, sparse::csr<float>>{}  // masks
+template <class... Formats>
+struct byte_cost
+{
+    template <class Network>
+    double operator()(const Network& network) const;
+
+    friend bool operator==(const byte_cost&, const byte_cost&) = default;
+};
+
+/// Multiply-adds of a forward pass over a batch, by weights that are not zero.
+struct multiply_add_cost
+{
+    /// Throws `shape_error` if the network does not take such a batch.
+    template <class Network, std::size_t N>
+    double operator()(const Network& network, const shape<N>& sample) const;
+
+    friend bool operator==(const multiply_add_cost&, const multiply_add_cost&) = default;
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -165,21 +164,33 @@ namespace prune
 {
 
 template <class Network>
-double nonzero_parameters::operator()(const Network& network) const
+double parameter_cost::operator()(const Network& network) const
 {
     index_t n = 0;
     nn::visit_parameters(network,
         [&]<class P>(const nn::parameter_name&, const P& parameter, nn::role kind)
         {
+            if (kind == nn::role::statistic)
+            {
+                return;
+            }
             if constexpr (nn::trainable_parameter<const P>)
             {
-                if (kind != nn::role::statistic)
+                if (kind == nn::role::weight)
                 {
                     for (const auto value : nn::trainable_values(parameter))
                     {
                         n += structopt::detail::is_zero(value) ? 0 : 1;
                     }
                 }
+                else
+                {
+                    n += static_cast<index_t>(nn::trainable_values(parameter).size());
+                }
+            }
+            else if constexpr (nn::weight_storage<P>)
+            {
+                n += nn::storage_traits<P>::nonzeros(parameter);
             }
         });
     return static_cast<double>(n);
@@ -187,14 +198,20 @@ double nonzero_parameters::operator()(const Network& network) const
 
 template <class... Formats>
 template <class Network>
-double smallest_bytes<Formats...>::operator()(const Network& network) const
+double byte_cost<Formats...>::operator()(const Network& network) const
 {
-    return static_cast<double>(detail::memory_bytes(nn::convert_smallest<Formats...>(network)));
+    if constexpr (sizeof...(Formats) == 0)
+    {
+        return static_cast<double>(detail::memory_bytes(network));
+    }
+    else
+    {
+        return static_cast<double>(detail::memory_bytes(nn::convert_smallest<Formats...>(network)));
+    }
 }
 
-template <std::size_t N>
-template <class Network>
-double multiply_adds<N>::operator()(const Network& network) const
+template <class Network, std::size_t N>
+double multiply_add_cost::operator()(const Network& network, const shape<N>& sample) const
 {
     const auto counted = nn::transform_weights(network,
         []<class Layer>(const Layer& layer)
@@ -217,9 +234,34 @@ double multiply_adds<N>::operator()(const Network& network) const
             }
             return count;
         });
-    nn::output_shape(counted, in);
-    return static_cast<double>(nn::multiply_adds(counted, in));
+    nn::output_shape(counted, sample);
+    return static_cast<double>(nn::multiply_adds(counted, sample));
 }
 
+namespace detail
+{
+
+/// The cost of a network; `sample` is ignored by a cost that needs none. Throws `argument_error` for
+/// one that is NaN.
+template <class Cost, class Network, std::size_t N>
+double ask_cost(const Cost& cost, const Network& network, const shape<N>& sample)
+{
+    double value = 0;
+    if constexpr (!network_cost<Cost, Network>)
+    {
+        value = static_cast<double>(cost(network, sample));
+    }
+    else
+    {
+        value = static_cast<double>(cost(network));
+    }
+    if (structopt::detail::is_nan(value))
+    {
+        structopt::detail::raise<argument_error>("budget", "a cost that is a number", "NaN");
+    }
+    return value;
+}
+
+} // namespace detail
 } // namespace prune
 STRUCTOPT_END_NAMESPACE

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -213,19 +214,20 @@ void for_each_member(const G& granularity, const weight_extents& extents, const 
 
 /// The scores of the groups of one layer.
 template <class G>
-std::vector<double> group_scores(const G& granularity, const layer_scores& layer)
+std::vector<double> group_scores(
+    const G& granularity, const weight_extents& extents, std::span<const double> values)
 {
     const double p = norm_of(granularity);
-    const auto groups = static_cast<std::size_t>(granularity.groups(layer.extents()));
+    const auto groups = static_cast<std::size_t>(granularity.groups(extents));
     std::vector<double> found(groups);
     std::vector<double> members(groups);
     const bool plain = structopt::detail::is_zero(p - 1);
     if (plain)
     {
-        for_each_member(granularity, layer.extents(),
+        for_each_member(granularity, extents,
             [&](std::size_t i, std::size_t g)
             {
-                found[g] += layer.values[i];
+                found[g] += values[i];
                 members[g] += 1;
             });
         for (std::size_t g = 0; g < groups; ++g)
@@ -236,22 +238,22 @@ std::vector<double> group_scores(const G& granularity, const layer_scores& layer
     }
     // Relative to the largest, so that no power overflows.
     std::vector<double> largest(groups);
-    for_each_member(granularity, layer.extents(),
+    for_each_member(granularity, extents,
         [&](std::size_t i, std::size_t g)
         {
-            largest[g] = std::max(largest[g], std::abs(layer.values[i]));
+            largest[g] = std::max(largest[g], std::abs(values[i]));
             members[g] += 1;
         });
     if (!structopt::detail::is_finite(p))
     {
         return largest;
     }
-    for_each_member(granularity, layer.extents(),
+    for_each_member(granularity, extents,
         [&](std::size_t i, std::size_t g)
         {
             if (largest[g] > 0)
             {
-                found[g] += std::pow(std::abs(layer.values[i]) / largest[g], p);
+                found[g] += std::pow(std::abs(values[i]) / largest[g], p);
             }
         });
     for (std::size_t g = 0; g < groups; ++g)

@@ -54,7 +54,12 @@ struct grouped
         std::vector<std::size_t> result(layers.size());
         for (const layer_group& group : groups)
         {
-            detail::remove_together(layers, group.layers, group.sparsity, minimum, result);
+            const auto joint = detail::join(layers, group.layers, group.sparsity, minimum);
+            const auto shares = detail::shares_of_lowest(joint.lists, joint.most, joint.removed);
+            for (std::size_t i = 0; i < shares.size(); ++i)
+            {
+                result[group.layers[i]] = shares[i];
+            }
         }
         return result;
     }

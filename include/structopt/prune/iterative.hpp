@@ -9,10 +9,9 @@
 #include <structopt/schedule/exponential_sparsity.hpp>
 
 #include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -75,7 +74,7 @@ struct iterative_options
 /// round(sparsity * n) go, per layer or in all, and those of `before` are among them. An empty
 /// `before` has removed none.
 ///
-/// Throws `argument_error` for scores that are not finite, a sparsity outside [0, 1), and where
+/// Throws as `make_mask`, for a layer that would lose its last weight too, and `argument_error` where
 /// `before` has removed more already; `shape_error` for another network's mask or scores.
 template <class Network>
 mask make_nested_mask(
@@ -95,8 +94,8 @@ mask make_nested_mask(const Network& network, const Criterion& criterion,
 /// `choose` is a criterion on weights alone, or a function `choose(network)` that returns `scores`,
 /// for criteria that look at data, or a function `choose(network, mask_options, mask before)` that
 /// returns a mask, for methods that also move the survivors. With scores, weights that an earlier
-/// round removed stay removed and the sparsity of every round is exact. `train` fine-tunes under the
-/// mask, typically
+/// round removed stay removed and the sparsity of every round is exact; every layer keeps at least one
+/// weight (others go instead, or per layer one fewer). `train` fine-tunes under the mask, typically
 ///
 ///     prune::iterative(net, prune::magnitude{}, {.sparsities = prune::exponential_levels(0.95, 5)},
 ///         [&](auto& network, const prune::mask& mask, index_t)
@@ -113,75 +112,6 @@ mask iterative(
 
 // ---------------------------------------------------------------------------------------------
 
-namespace detail
-{
-
-/// `make_nested_mask` of one list of scores per trainable parameter, empty for those not pruned.
-inline mask nested_mask(
-    const std::vector<std::vector<double>>& lists, const mask_options& options, const mask& before)
-{
-    detail::check_share("sparsity", options.sparsity);
-    const auto fits = [&]
-    {
-        bool same = before.keep.size() == lists.size();
-        for (std::size_t p = 0; same && p < lists.size(); ++p)
-        {
-            same = before.keep[p].size() == lists[p].size();
-        }
-        return same;
-    };
-    if (!before.keep.empty() && !fits())
-    {
-        structopt::detail::raise<shape_error>(
-            "make_nested_mask before", "a mask of the same network", "other extents");
-    }
-    mask m;
-    std::vector<std::vector<std::size_t>> groups;
-    for (std::size_t p = 0; p < lists.size(); ++p)
-    {
-        m.keep.emplace_back(lists[p].size(), std::uint8_t{1});
-        if (groups.empty() || options.scope == scope::per_layer)
-        {
-            groups.emplace_back();
-        }
-        groups.back().push_back(p);
-    }
-    for (const auto& group : groups)
-    {
-        std::vector<double> all;
-        std::size_t gone = 0;
-        for (const std::size_t p : group)
-        {
-            for (std::size_t i = 0; i < lists[p].size(); ++i)
-            {
-                const bool removed = !before.keep.empty() && before.keep[p][i] == 0;
-                gone += removed ? 1 : 0;
-                all.push_back(removed ? -std::numeric_limits<double>::infinity() : lists[p][i]);
-            }
-        }
-        const std::size_t n = detail::share_of(options.sparsity, all.size());
-        if (n < gone)
-        {
-            structopt::detail::raise<argument_error>("make_nested_mask sparsity",
-                "at least the " + std::to_string(gone) + " weights removed before",
-                std::to_string(n));
-        }
-        std::size_t p = 0;
-        std::size_t first = 0;
-        for (const std::size_t i : detail::lowest(std::span<const double>(all), n))
-        {
-            while (i >= first + lists[group[p]].size())
-            {
-                first += lists[group[p++]].size();
-            }
-            m.keep[group[p]][i - first] = 0;
-        }
-    }
-    return m;
-}
-
-} // namespace detail
-
 template <class Network>
 mask make_nested_mask(
     const Network& network, const scores& found, const mask_options& options, const mask& before)
@@ -189,31 +119,52 @@ mask make_nested_mask(
     mask m;
     if constexpr (detail::check_prunable<Network>())
     {
-        prune::check_scores(found);
-        const scores expected = detail::empty_scores(network);
-        bool fits = found.layers.size() == expected.layers.size();
-        for (std::size_t p = 0; fits && p < expected.layers.size(); ++p)
+        if (before.keep.empty())
         {
-            fits = found.layers[p].parameter == expected.layers[p].parameter &&
-                   found.layers[p].extents() == expected.layers[p].extents();
+            return prune::make_mask(network, found, options);
+        }
+        prune::check_scores(found);
+        detail::check_fits(network, found);
+        const mask all = detail::full_mask(network);
+        bool fits = before.keep.size() == all.keep.size();
+        for (std::size_t p = 0; fits && p < all.keep.size(); ++p)
+        {
+            fits = before.keep[p].size() == all.keep[p].size();
         }
         if (!fits)
         {
             structopt::detail::raise<shape_error>(
-                "make_nested_mask scores", "scores of the same network", "other extents");
+                "make_nested_mask before", "a mask of the same network", "other extents");
         }
-        std::size_t parameters = 0;
-        detail::visit_prunable(network,
-            [&](const nn::parameter_name&, const auto&)
-            {
-                ++parameters;
-            });
-        std::vector<std::vector<double>> lists(parameters);
-        for (const layer_scores& layer : found.layers)
+        scores ranked = found;
+        for (layer_scores& layer : ranked.layers)
         {
-            lists[static_cast<std::size_t>(layer.parameter)] = layer.values;
+            const auto& keep = before.keep[static_cast<std::size_t>(layer.parameter)];
+            for (std::size_t i = 0; i < keep.size(); ++i)
+            {
+                // Not infinity, of which -ffast-math knows nothing.
+                if (keep[i] == 0)
+                {
+                    layer.values[i] = std::numeric_limits<
+                        std::remove_cvref_t<decltype(layer.values[i])>>::lowest();
+                }
+            }
         }
-        m = detail::nested_mask(lists, options, before);
+        m = prune::make_mask(network, ranked, options);
+        for (const layer_scores& layer : ranked.layers)
+        {
+            const auto p = static_cast<std::size_t>(layer.parameter);
+            for (std::size_t i = 0; i < m.keep[p].size(); ++i)
+            {
+                if (m.keep[p][i] > before.keep[p][i])
+                {
+                    structopt::detail::raise<argument_error>("make_nested_mask sparsity",
+                        "as many weights to remove as were removed before",
+                        std::to_string(options.sparsity) + ", with which some of " + layer.name +
+                            " would come back");
+                }
+            }
+        }
     }
     return m;
 }
@@ -227,7 +178,7 @@ mask iterative(
     index_t round = 0;
     for (const double sparsity : options.sparsities)
     {
-        const mask_options how{.sparsity = sparsity, .scope = options.scope};
+        const mask_options how{.sparsity = sparsity, .scope = options.scope, .minimum = 1};
         if constexpr (data_free_criterion<Choose, Network>)
         {
             m = prune::make_nested_mask(network, choose, how, m);

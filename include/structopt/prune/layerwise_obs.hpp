@@ -24,7 +24,7 @@ namespace prune
 /// the updates of single weights. Weights that are zero already go first. Exactly round(sparsity * n)
 /// weights go.
 ///
-/// Cost: columns^3 for the inverse, then for each row min(kept, removed)^3 / 6 multiply-adds: at high
+/// Cost: columns^3 / 2 multiply-adds for the inverse, then for each row min(kept, removed)^3 / 6 multiply-adds: at high
 /// sparsity next to nothing.
 struct layerwise_obs
 {

@@ -25,6 +25,9 @@ struct magnitude
     /// The p of a unit's norm, above 0; infinity: the largest.
     double norm = 2;
 
+    /// A mask of single weights reads them off the weights.
+    static constexpr bool scores_are_sizes = true;
+
     template <std::floating_point T>
     void score(view<const T, 2> w, std::span<T> scores) const
     {

@@ -7,6 +7,7 @@
 #include <structopt/prune/concepts.hpp>
 #include <structopt/prune/granularity.hpp>
 #include <structopt/prune/lowest.hpp>
+#include <structopt/prune/ranked_layers.hpp>
 #include <structopt/prune/scores.hpp>
 
 #include <algorithm>
@@ -24,6 +25,22 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace prune
 {
 
+namespace detail
+{
+
+/// How many bytes are not zero.
+inline std::size_t count_kept(const std::uint8_t* keep, std::size_t n) noexcept
+{
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < n; ++i)
+    {
+        kept += keep[i] != 0 ? 1u : 0u;
+    }
+    return kept;
+}
+
+} // namespace detail
+
 /// Which weights of a network stay: one byte per number, one list per trainable parameter, in the
 /// order of `nn::trainable_parameters`. Empty for a parameter that is not pruned (biases).
 struct mask
@@ -38,10 +55,7 @@ struct mask
         for (const auto& list : keep)
         {
             n += list.size();
-            for (const std::uint8_t stays : list)
-            {
-                kept += stays != 0 ? 1 : 0;
-            }
+            kept += detail::count_kept(list.data(), list.size());
         }
         return n == 0 ? 0.0 : static_cast<double>(n - kept) / static_cast<double>(n);
     }
@@ -137,22 +151,34 @@ constexpr bool check_groups() noexcept
     return possible;
 }
 
-/// A mask that keeps everything. Throws `shape_error` if the scores are another network's.
+/// A mask that keeps everything.
 template <class Network>
-mask full_mask(const Network& network, const scores& found)
+mask full_mask(const Network& network)
 {
     mask m;
+    detail::visit_prunable_extents(network,
+        [&](const nn::parameter_name&, const weight_extents& extents, const auto&)
+        {
+            m.keep.emplace_back(static_cast<std::size_t>(extents.size()), std::uint8_t{1});
+        });
+    return m;
+}
+
+/// Throws `shape_error` if the scores are another network's.
+template <class Network>
+void check_fits(const Network& network, const scores& found)
+{
     std::size_t next = 0;
+    index_t position = 0;
     detail::visit_prunable_extents(network,
         [&]<class Weight>(
             const nn::parameter_name& name, const weight_extents& extents, const Weight&)
         {
-            m.keep.emplace_back();
             if constexpr (!std::is_null_pointer_v<Weight>)
             {
-                const bool fits =
-                    next < found.layers.size() && found.layers[next].extents() == extents &&
-                    found.layers[next].parameter == static_cast<index_t>(m.keep.size()) - 1;
+                const bool fits = next < found.layers.size() &&
+                                  found.layers[next].extents() == extents &&
+                                  found.layers[next].parameter == position;
                 if (!fits)
                 {
                     structopt::detail::raise<shape_error>("scores",
@@ -164,8 +190,8 @@ mask full_mask(const Network& network, const scores& found)
                             : std::to_string(found.layers.size()) + " entries");
                 }
                 ++next;
-                m.keep.back().assign(static_cast<std::size_t>(extents.size()), 1);
             }
+            ++position;
         });
     if (next != found.layers.size())
     {
@@ -173,7 +199,6 @@ mask full_mask(const Network& network, const scores& found)
             std::to_string(next) + " entries, one per weight that can be pruned",
             std::to_string(found.layers.size()));
     }
-    return m;
 }
 
 /// Throws `argument_error` unless an allocation's numbers leave something of every layer.
@@ -198,48 +223,26 @@ inline void check_removed(
     }
 }
 
-template <class Network, class Allocation, class Granularity>
-mask choose(const Network& network, const scores& found, const Allocation& how_many,
-    const Granularity& groups)
+/// The mask without the `removed[l]` lowest scores of each layer.
+template <class Network, class Granularity>
+mask cut(const Network& network, const std::vector<ranked_layer>& ranked,
+    const std::vector<std::size_t>& removed, const Granularity& groups)
 {
-    mask m = detail::full_mask(network, found);
-    std::vector<std::vector<double>> ranked(found.layers.size());
-    std::vector<layer_ranking> layers;
-    for (std::size_t l = 0; l < found.layers.size(); ++l)
+    detail::check_removed(detail::rankings_of(ranked), removed);
+    mask m = detail::full_mask(network);
+    for (std::size_t l = 0; l < ranked.size(); ++l)
     {
-        const layer_scores& layer = found.layers[l];
+        const ranked_layer& layer = ranked[l];
+        auto& keep = m.keep[static_cast<std::size_t>(layer.parameter)];
         if constexpr (std::same_as<Granularity, single>)
         {
-            layers.push_back({layer.name, layer.extents(), layer.values});
+            detail::mark_lowest(layer.scores, removed[l], keep.data());
         }
         else
         {
-            ranked[l] = detail::group_scores(groups, layer);
-            layers.push_back({layer.name, layer.extents(), ranked[l]});
-        }
-    }
-    const std::vector<std::size_t> removed = how_many.removed(layers);
-    detail::check_removed(layers, removed);
-    for (std::size_t l = 0; l < found.layers.size(); ++l)
-    {
-        auto& keep = m.keep[static_cast<std::size_t>(found.layers[l].parameter)];
-        if constexpr (std::same_as<Granularity, single>)
-        {
-            detail::for_each_lowest(layers[l].scores, removed[l],
-                [&](std::size_t i)
-                {
-                    keep[i] = 0;
-                });
-        }
-        else
-        {
-            std::vector<std::uint8_t> stays(layers[l].scores.size(), 1);
-            detail::for_each_lowest(layers[l].scores, removed[l],
-                [&](std::size_t g)
-                {
-                    stays[g] = 0;
-                });
-            detail::for_each_member(groups, layers[l].extents,
+            std::vector<std::uint8_t> stays(layer.scores.size());
+            detail::mark_lowest(layer.scores, removed[l], stays.data());
+            detail::for_each_member(groups, layer.extents,
                 [&](std::size_t i, std::size_t g)
                 {
                     keep[i] = stays[g];
@@ -247,6 +250,109 @@ mask choose(const Network& network, const scores& found, const Allocation& how_m
         }
     }
     return m;
+}
+
+/// `choose` of single weights in one ranking, which marks as it ranks. Writes false to `done` if that
+/// takes more from a layer than its minimum allows.
+template <class Network>
+mask cut_together(const Network& network, const std::vector<ranked_layer>& ranked,
+    const mask_options& options, bool& done)
+{
+    const std::vector<layer_ranking> layers = detail::rankings_of(ranked);
+    const joint_ranking joint = detail::join(options, layers);
+    mask m = detail::full_mask(network);
+    std::vector<std::uint8_t*> keep;
+    for (const ranked_layer& layer : ranked)
+    {
+        keep.push_back(m.keep[static_cast<std::size_t>(layer.parameter)].data());
+    }
+    detail::mark_lowest(joint.lists, joint.removed, keep);
+    std::vector<std::size_t> removed;
+    done = true;
+    for (std::size_t l = 0; l < ranked.size(); ++l)
+    {
+        const std::size_t n = layers[l].scores.size();
+        removed.push_back(n - detail::count_kept(keep[l], n));
+        done = done && removed[l] <= joint.most[l];
+    }
+    if (done)
+    {
+        detail::check_removed(layers, removed);
+    }
+    return m;
+}
+
+template <class Network, class Allocation, class Granularity>
+mask choose(const Network& network, const std::vector<ranked_layer>& ranked,
+    const Allocation& how_many, const Granularity& groups)
+{
+    if constexpr (std::same_as<Allocation, mask_options> && std::same_as<Granularity, single>)
+    {
+        if (how_many.scope == scope::global)
+        {
+            bool done = false;
+            mask m = detail::cut_together(network, ranked, how_many, done);
+            if (done)
+            {
+                return m;
+            }
+        }
+    }
+    return detail::cut(network, ranked, how_many.removed(detail::rankings_of(ranked)), groups);
+}
+
+/// Calls `f(ranked)` with the layers of a network as a criterion ranks them.
+template <class Network, class Criterion, class Granularity, class F>
+mask with_ranking(
+    const Network& network, const Criterion& criterion, const Granularity& groups, const F& f)
+{
+    if constexpr (network_criterion<Criterion, Network>)
+    {
+        const scores found = prune::score(network, criterion);
+        detail::check_fits(network, found);
+        return f(detail::rank_scores(found, groups));
+    }
+    else
+    {
+        constexpr bool sizes = std::same_as<Granularity, single> && size_criterion<Criterion>;
+        return f(detail::rank_weights<sizes>(network, criterion, groups));
+    }
+}
+
+template <class Network, class Criterion, class Allocation, class Granularity>
+mask choose_by(const Network& network, const Criterion& criterion, const Allocation& how_many,
+    const Granularity& groups)
+{
+    if constexpr (std::same_as<Allocation, mask_options> && std::same_as<Granularity, single> &&
+                  size_ranking_criterion<Criterion> && !network_criterion<Criterion, Network>)
+    {
+        const auto ranked = detail::rank_weights<true>(network, criterion, groups);
+        if (how_many.scope != scope::global)
+        {
+            return detail::choose(network, ranked, how_many, groups);
+        }
+        const joint_ranking joint = detail::join(how_many, detail::rankings_of(ranked));
+        return detail::cut(
+            network, ranked, criterion.shares(joint.lists, joint.most, joint.removed), groups);
+    }
+    else
+    {
+        return detail::with_ranking(network, criterion, groups,
+            [&](const std::vector<ranked_layer>& ranked)
+            {
+                return detail::choose(network, ranked, how_many, groups);
+            });
+    }
+}
+
+/// The mask from scores that are there already.
+template <class Network, class Allocation, class Granularity>
+mask choose_from(const Network& network, const scores& found, const Allocation& how_many,
+    const Granularity& groups)
+{
+    prune::check_scores(found);
+    detail::check_fits(network, found);
+    return detail::choose(network, detail::rank_scores(found, groups), how_many, groups);
 }
 
 } // namespace detail
@@ -258,7 +364,7 @@ mask make_mask(const Network& network, const Criterion& criterion, const mask_op
     if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
     {
         detail::check_share("sparsity", options.sparsity);
-        return detail::choose(network, prune::score(network, criterion), options, groups);
+        return detail::choose_by(network, criterion, options, groups);
     }
     return {};
 }
@@ -271,7 +377,7 @@ mask make_mask(const Network& network, const Criterion& criterion, const Allocat
 {
     if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
     {
-        return detail::choose(network, prune::score(network, criterion), how_many, groups);
+        return detail::choose_by(network, criterion, how_many, groups);
     }
     return {};
 }
@@ -282,8 +388,7 @@ mask make_mask(const Network& network, const scores& found, const mask_options& 
 {
     if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
     {
-        prune::check_scores(found);
-        return detail::choose(network, found, options, groups);
+        return detail::choose_from(network, found, options, groups);
     }
     return {};
 }
@@ -295,8 +400,7 @@ mask make_mask(const Network& network, const scores& found, const Allocation& ho
 {
     if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, Granularity>())
     {
-        prune::check_scores(found);
-        return detail::choose(network, found, how_many, groups);
+        return detail::choose_from(network, found, how_many, groups);
     }
     return {};
 }
@@ -318,7 +422,8 @@ mask make_mask(const Network& network, const scores& found, const nm<N, M>&)
     if constexpr (detail::check_prunable<Network>() && detail::check_groups<Network, nm<N, M>>())
     {
         prune::check_scores(found);
-        m = detail::full_mask(network, found);
+        detail::check_fits(network, found);
+        m = detail::full_mask(network);
         for (const layer_scores& layer : found.layers)
         {
             auto& keep = m.keep[static_cast<std::size_t>(layer.parameter)];
@@ -394,9 +499,11 @@ mask mask_of_zeros(const Network& network)
                 auto& keep = m.keep.emplace_back();
                 if constexpr (!std::is_null_pointer_v<Weight>)
                 {
-                    for (const auto value : w.flat())
+                    const auto values = w.flat();
+                    keep.resize(values.size());
+                    for (std::size_t i = 0; i < values.size(); ++i)
                     {
-                        keep.push_back(structopt::detail::is_zero(value) ? 0 : 1);
+                        keep[i] = structopt::detail::is_zero(values[i]) ? 0 : 1;
                     }
                 }
             });
@@ -428,12 +535,11 @@ void apply(Network& network, const mask& m)
         }
         for (std::size_t p = 0; p < parameters.size(); ++p)
         {
+            T* const values = parameters[p].values.data();
+            const std::uint8_t* const keep = m.keep[p].data();
             for (std::size_t i = 0; i < m.keep[p].size(); ++i)
             {
-                if (m.keep[p][i] == 0)
-                {
-                    parameters[p].values[i] = T(0);
-                }
+                values[i] = keep[i] != 0 ? values[i] : T(0);
             }
         }
     }

@@ -5,6 +5,7 @@
 #include <structopt/core/finite.hpp>
 #include <structopt/nn/parameters.hpp>
 #include <structopt/prune/evidence.hpp>
+#include <structopt/prune/lowest.hpp>
 #include <structopt/prune/scores.hpp>
 #include <structopt/prune/unit_flow.hpp>
 
@@ -212,10 +213,7 @@ void finish(const Criterion& criterion, scores& list)
     }
     for (const layer_scores& layer : list.layers)
     {
-        if (!layer.values.empty())
-        {
-            prune::check_scores(scores{{layer}});
-        }
+        check_scores(layer.name, std::span(layer.values));
     }
 }
 

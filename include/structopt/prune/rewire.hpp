@@ -83,9 +83,11 @@ public:
         using T = nn::value_type<std::remove_cvref_t<decltype(at.network)>>;
         const auto values = nn::trainable_parameters<T>(at.network);
         const auto slopes = nn::trainable_parameters<T>(at.gradients);
-        for (std::size_t p = 0; p < m_mask.keep.size(); ++p)
+        // A copy: the mask stays whole where a score is refused.
+        prune::mask moved = m_mask;
+        for (std::size_t p = 0; p < moved.keep.size(); ++p)
         {
-            auto& keep = m_mask.keep[p];
+            auto& keep = moved.keep[p];
             std::vector<std::size_t> active;
             for (std::size_t i = 0; i < keep.size(); ++i)
             {
@@ -118,6 +120,7 @@ public:
                 keep[i] = 1;
             }
         }
+        m_mask = std::move(moved);
         begin(at);
     }
 

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <structopt/core/error.hpp>
-#include <structopt/core/finite.hpp>
 #include <structopt/core/tensor.hpp>
 #include <structopt/nn/parameters.hpp>
 #include <structopt/nn/storage.hpp>
 #include <structopt/prune/concepts.hpp>
+#include <structopt/prune/lowest.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -227,14 +227,7 @@ inline void check_scores(const scores& found)
                 std::to_string(layer.extents().size()) + " numbers",
                 std::to_string(layer.values.size()));
         }
-        for (std::size_t i = 0; i < layer.values.size(); ++i)
-        {
-            if (!structopt::detail::is_finite(layer.values[i]))
-            {
-                structopt::detail::raise<argument_error>(layer.name, "finite scores",
-                    "NaN or infinity at position " + std::to_string(i));
-            }
-        }
+        detail::check_scores(layer.name, std::span<const double>(layer.values));
     }
 }
 

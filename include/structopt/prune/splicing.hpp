@@ -2,8 +2,9 @@
 /// Dynamic network surgery: weights are cut and spliced back while training goes on.
 #pragma once
 
-#include <structopt/prune/iterative.hpp>
+#include <structopt/prune/mask.hpp>
 #include <structopt/prune/rewire.hpp>
+#include <structopt/prune/scores.hpp>
 #include <structopt/schedule/concepts.hpp>
 
 #include <algorithm>
@@ -188,7 +189,7 @@ struct splicing_state
 /// Guo, Yao and Chen, "Dynamic Network Surgery for Efficient DNNs", 2016, equations 2 and 3 with
 /// a = 0.9 t, b = 1.1 t. Gradients are those of the masked network. `Threshold` gives the t of each
 /// layer: `deviation_threshold` (the paper) or `share_threshold`, with which the last sparsity is
-/// exact. After the last change the mask is held as by `hold`.
+/// exact, but that every layer keeps a weight. After the last change the mask is held as by `hold`.
 ///
 /// Between two steps masked weights are zero in the network, their values are here. A paused
 /// training goes on bit for bit with `splicing{threshold, options, paused.state()}`.
@@ -217,6 +218,7 @@ public:
             m_state.mask = prune::mask_of_zeros(at.network);
             keep_hidden(at.network);
         }
+        check_hidden();
         prune::apply(at.network, m_state.mask);
     }
 
@@ -277,6 +279,21 @@ public:
     }
 
 private:
+    /// Throws `shape_error` for a state whose values do not fit its mask.
+    void check_hidden() const
+    {
+        bool fits = m_state.hidden.size() == m_state.mask.keep.size();
+        for (std::size_t p = 0; fits && p < m_state.hidden.size(); ++p)
+        {
+            fits = m_state.hidden[p].size() == m_state.mask.keep[p].size();
+        }
+        if (!fits)
+        {
+            structopt::detail::raise<shape_error>(
+                "prune::splicing state", "one hidden value for each number of the mask", "others");
+        }
+    }
+
     /// The mask for the weights as they are, none of them masked.
     template <class Network>
     void change(Network& network, index_t step)
@@ -298,8 +315,16 @@ private:
         {
             if (step == m_end)
             {
-                m_state.mask = detail::nested_mask(magnitudes,
-                    {.sparsity = m_threshold.sparsity(step), .scope = m_threshold.scope}, {});
+                scores found = detail::empty_scores(network);
+                for (layer_scores& layer : found.layers)
+                {
+                    auto& sizes = magnitudes[static_cast<std::size_t>(layer.parameter)];
+                    layer.values.assign(sizes.begin(), sizes.end());
+                }
+                m_state.mask = prune::make_mask(network, found,
+                    mask_options{.sparsity = m_threshold.sparsity(step),
+                        .scope = m_threshold.scope,
+                        .minimum = 1});
                 return;
             }
         }

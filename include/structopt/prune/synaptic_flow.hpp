@@ -4,6 +4,7 @@
 
 #include <structopt/core/error.hpp>
 #include <structopt/core/random.hpp>
+#include <structopt/nn/activity_regularizer.hpp>
 #include <structopt/nn/batch_norm.hpp>
 #include <structopt/nn/cache.hpp>
 #include <structopt/nn/dropout.hpp>
@@ -37,7 +38,7 @@ namespace prune
 /// `scope::global` and the same (or a lower) sparsity.
 ///
 /// R is of the weights alone: biases count as 0, batch norm is a factor of |weight| / sqrt(variance +
-/// eps) per channel (its inference form), dropout does nothing. Made for networks of activations that
+/// eps) per channel (its inference form), dropout and penalties on activations do nothing. Made for networks of activations that
 /// let positive numbers pass, as ReLU, and without softmax at the end. Works on a copy: the network
 /// that is asked stays as it is. Two copies of the network are held.
 ///
@@ -142,6 +143,12 @@ inline nn::identity linear_layer(const nn::dropout&)
     return {};
 }
 
+/// Its penalty's gradient is no flow.
+inline nn::identity linear_layer(const nn::activity_regularizer&)
+{
+    return {};
+}
+
 /// The network as synaptic flow sees it, but for the signs of its weights.
 template <class L>
 auto linear_layer(const L& layer)
@@ -161,9 +168,9 @@ auto linear_layer(const L& layer)
 }
 
 /// The gradients of R with respect to the weights, for inputs and gradients of `size` at both ends.
-/// False if it is not finite.
+/// Returns the largest of that parameter where it is smallest, or -1 if something is not finite.
 template <class T, class L, class X>
-bool add_flow(const L& network, const X& x, L& gradients, double size)
+double add_flow(const L& network, const X& x, L& gradients, double size)
 {
     auto scaled = x;
     std::fill_n(scaled.data(), scaled.size(), static_cast<T>(size));
@@ -175,23 +182,61 @@ bool add_flow(const L& network, const X& x, L& gradients, double size)
     {
         if (!structopt::detail::is_finite(y.data()[i]))
         {
-            return false;
+            return -1;
         }
         dy.data()[i] = static_cast<T>(size);
     }
     nn::set_zero(gradients);
     nn::backward(network, as_view(std::as_const(dy)), kept, gradients);
+    double smallest = std::numeric_limits<double>::max();
     for (const auto& parameter : nn::trainable_parameters<T>(gradients))
     {
+        double largest = 0;
         for (const T value : parameter.values)
         {
             if (!structopt::detail::is_finite(value))
             {
-                return false;
+                return -1;
+            }
+            largest = std::max(largest, std::abs(static_cast<double>(value)));
+        }
+        smallest = std::min(smallest, largest);
+    }
+    return smallest;
+}
+
+/// The same in a size in which gradients have all their digits, from `size` on, which is changed to it.
+/// R is linear in the input and in the gradient of the output: another size changes all scores by one
+/// factor.
+template <class T, class L, class X>
+void find_flow(const L& network, const X& x, L& gradients, double& size)
+{
+    constexpr double limit = 1e18;
+    constexpr double small =
+        static_cast<double>(std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon());
+    bool less = false;
+    for (;;)
+    {
+        const double slope = detail::add_flow<T>(network, x, gradients, size);
+        if (slope < 0)
+        {
+            less = true;
+            size *= 1e-6;
+            if (size * limit < 1)
+            {
+                structopt::detail::raise<argument_error>("synaptic_flow",
+                    "a network whose products of weights are finite", "NaN or infinity");
             }
         }
+        else if (!less && slope < small && size < limit)
+        {
+            size *= 1e6;
+        }
+        else
+        {
+            return;
+        }
     }
-    return true;
 }
 
 } // namespace detail
@@ -254,18 +299,7 @@ scores synaptic_flow<N>::score_network(const Network& network) const
     double size = 1;
     for (int round = 1; round <= rounds; ++round)
     {
-        // R is linear in the input and in the gradient of the output: a smaller size changes all
-        // scores by one factor.
-        constexpr double smallest = 1e-18;
-        while (!detail::add_flow<T>(linear, x, gradients, size))
-        {
-            size *= 1e-6;
-            if (size < smallest)
-            {
-                structopt::detail::raise<argument_error>("synaptic_flow",
-                    "a network whose products of weights are finite", "NaN or infinity");
-            }
-        }
+        detail::find_flow<T>(linear, x, gradients, size);
         // Removed weights keep their negative scores.
         for (std::size_t l = 0; l < places.size(); ++l)
         {

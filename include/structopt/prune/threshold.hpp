@@ -24,13 +24,8 @@ inline std::size_t removed_below(const layer_ranking& layer, double bound, index
     {
         structopt::detail::raise<argument_error>("threshold", "a finite bound", "NaN or infinity");
     }
-    const std::uint64_t order = order_of(bound);
-    const auto below = std::count_if(layer.scores.begin(), layer.scores.end(),
-        [&](double score)
-        {
-            return order_of(score) < order;
-        });
-    return std::min(static_cast<std::size_t>(below), removable(layer, minimum));
+    const auto below = count_below(layer.scores, order_of(bound)).below;
+    return std::min(below, removable(layer, minimum));
 }
 
 } // namespace detail

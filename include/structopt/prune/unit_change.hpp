@@ -7,6 +7,7 @@
 #include <structopt/prune/kept_units.hpp>
 #include <structopt/prune/unit_walk.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -173,12 +174,17 @@ struct unit_change
     }
 };
 
-/// Shrinks a network in place. `find` gives the record of a layer, or null.
 template <class T, class L, class Find>
-void shrink(L& layer, const unit_change<T>& change, const Find& find)
+void shrink_below(
+    L& layer, const unit_change<T>& change, const Find& find, std::vector<const unit_record*>& done)
 {
     if (const unit_record* const record = find(detail::key_of(std::as_const(layer))))
     {
+        if (std::find(done.begin(), done.end(), record) != done.end())
+        {
+            return;
+        }
+        done.push_back(record);
         // One step at a time: never more than one copy of a layer besides.
         const layer_change what(*record, change.removal);
         if (what.rows)
@@ -197,9 +203,18 @@ void shrink(L& layer, const unit_change<T>& change, const Find& find)
         L::children(layer,
             [&](std::string_view, auto& child)
             {
-                detail::shrink(child, change, find);
+                detail::shrink_below(child, change, find, done);
             });
     }
+}
+
+/// Shrinks a network in place. `find` gives the record of a layer, or null. A layer that a container
+/// shows under several names shrinks once.
+template <class T, class L, class Find>
+void shrink(L& layer, const unit_change<T>& change, const Find& find)
+{
+    std::vector<const unit_record*> done;
+    detail::shrink_below(layer, change, find, done);
 }
 
 /// A smaller network of the same type; copies what stays. A container that cannot be rebuilt from its

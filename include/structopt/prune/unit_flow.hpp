@@ -95,10 +95,7 @@ private:
             flow.leaf = flow.output = m_index;
             flow.rows = nn::storage_traits<storage>::rows(layer.weight);
             flow.columns = nn::storage_traits<storage>::columns(layer.weight);
-            if constexpr (requires { index_t{layer.options().groups}; })
-            {
-                flow.groups = layer.options().groups;
-            }
+            flow.groups = nn::layer_traits<L>::unit_groups(layer);
             found.push_back(flow);
             m_follows = true;
             m_activated = false;

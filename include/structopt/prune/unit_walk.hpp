@@ -555,9 +555,9 @@ unit_graph find_units(const Network& network, const shape<N>& sample, bool input
 {
     using T = nn::value_type<Network>;
     unit_graph graph;
-    if constexpr (!std::is_void_v<T>)
+    static_cast<void>(nn::output_shape(network, sample));
+    if constexpr (!std::is_void_v<T>) // activations alone have none
     {
-        static_cast<void>(nn::output_shape(network, sample));
         unit_walk<T>(graph).find(network, sample, inputs);
     }
     return graph;

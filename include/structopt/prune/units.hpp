@@ -88,7 +88,8 @@ void mask_units(Network& network, const shape<N>& sample, const kept_units& kept
 ///
 /// Throws `argument_error` for a list that is empty, not ascending or out of range, for a layer that
 /// would lose its last unit, and where that constant is not a bias: in front of a zero-padded
-/// convolution after an activation with f(0) != 0, or of a layer without bias. Allocates what stays.
+/// convolution after an activation with f(0) != 0, or of a layer without bias (`add_biases` gives it
+/// one). Allocates what stays.
 template <class Network, std::size_t N>
 Network compact(const Network& network, const shape<N>& sample, const kept_units& kept);
 
@@ -266,7 +267,7 @@ inline kept_units keep_by_share(
     return detail::keep_without_lowest(graph, ranking, removed, options);
 }
 
-/// Whether a network has units in the sense of this file.
+/// Whether a network has units in the sense of this file: one of activations alone has none.
 template <class Network>
 constexpr bool has_element_type = !std::is_void_v<nn::value_type<Network>>;
 
