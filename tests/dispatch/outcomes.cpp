@@ -378,6 +378,13 @@ void images()
     std::vector<T> image(at(4 * 11 * 13));
     kernel::col2im<T>(w, columns.data(), image.data());
     note(of<T>("col2im"), image, true);
+    std::vector<T> framed(at(kernel::framed_size<T>(w)));
+    kernel::frame<T>(w, x.data(), framed.data());
+    note(of<T>("framed image"), framed, true);
+    std::vector<T> patches(at(w.rows() * 3 * w.out_w + kernel::register_room<T>));
+    kernel::gather_patches<T>(w, framed.data(), 2, 3, patches.data());
+    patches.resize(at(w.rows() * 3 * w.out_w));
+    note(of<T>("patches"), patches, true);
 }
 
 template <class Storage>

@@ -358,7 +358,7 @@
     STRUCTOPT_KERNELS_SPMM_BSR_OF(ROW, SIZE, float, f32, 8, 8)                                     \
     STRUCTOPT_KERNELS_SPMM_BSR_OF(ROW, SIZE, double, f64, 16, 1)
 
-// convolution.hpp, depthwise.hpp, im2col.hpp, pool.hpp
+// convolution.hpp, depthwise.hpp, im2col.hpp, patches.hpp, pool.hpp
 #define STRUCTOPT_KERNELS_IM2COL_OF(ROW, T, t)                                                     \
     ROW(im2col_##t, void, (im2col<T, simd::default_arch>),                                         \
         (const window& w, const T* image, T* columns), (w, image, columns))                        \
@@ -368,6 +368,17 @@
 #define STRUCTOPT_KERNELS_IM2COL(ROW, SIZE)                                                        \
     STRUCTOPT_KERNELS_IM2COL_OF(ROW, float, f32)                                                   \
     STRUCTOPT_KERNELS_IM2COL_OF(ROW, double, f64)
+
+#define STRUCTOPT_KERNELS_PATCHES_OF(ROW, T, t)                                                    \
+    ROW(frame_##t, void, (frame<T, simd::default_arch>),                                           \
+        (const window& g, const T* image, T* framed), (g, image, framed))                          \
+    ROW(gather_patches_##t, void, (gather_patches<T, simd::default_arch>),                         \
+        (const window& g, const T* framed, index_t first, index_t rows, T* patches),               \
+        (g, framed, first, rows, patches))
+
+#define STRUCTOPT_KERNELS_PATCHES(ROW, SIZE)                                                       \
+    STRUCTOPT_KERNELS_PATCHES_OF(ROW, float, f32)                                                  \
+    STRUCTOPT_KERNELS_PATCHES_OF(ROW, double, f64)
 
 #define STRUCTOPT_KERNELS_CONVOLUTION_OF(ROW, T, t)                                                \
     ROW(convolution_forward_bytes_##t, std::size_t,                                                \
@@ -471,6 +482,7 @@
     STRUCTOPT_KERNELS_SPMM_NM(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_SPMM_BSR(ROW, SIZE)                                                          \
     STRUCTOPT_KERNELS_IM2COL(ROW, SIZE)                                                            \
+    STRUCTOPT_KERNELS_PATCHES(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_CONVOLUTION(ROW, SIZE)                                                       \
     STRUCTOPT_KERNELS_CONVOLUTION_PACKED(ROW, SIZE)                                                \
     STRUCTOPT_KERNELS_DEPTHWISE(ROW, SIZE)                                                         \
