@@ -37,7 +37,7 @@ struct measure_plan_options
 };
 
 /// Times the products by all formats on the whole grid, for the instruction set that kernels run on:
-/// about two minutes and 1 GB for float, less with smaller `most_elements`.
+/// two to three minutes and 1 GB for float, less with smaller `most_elements`.
 ///
 /// One thread is timed by the program's processor time, so that other programs matter little; with several threads
 /// (OpenMP) the time is that of a clock on the wall. Pin the thread to a core for steady numbers.
