@@ -1,4 +1,5 @@
-// Batch norm behind every convolution of a network that has none, for training, and folded in again.
+// Batch norm behind every convolution of a network that has none, for training; `nn::fold_batch_norm`
+// takes it away again.
 #pragma once
 
 #include <structopt/nn.hpp>
@@ -45,52 +46,6 @@ auto with_batch_norm(const L& layer)
             [](const auto& child)
             {
                 return prune_results::with_batch_norm(child);
-            });
-    }
-    else
-    {
-        return layer;
-    }
-}
-
-/// A convolution that computes what it and the batch norm behind it do.
-template <class W>
-nn::conv2d<W> fold(const nn::conv2d<W>& layer, const nn::batch_norm<>& norm)
-{
-    auto weight = layer.weight;
-    auto bias = norm.bias;
-    const index_t features = size_of(bias);
-    const index_t window = size_of(weight) / features;
-    for (index_t c = 0; c < features; ++c)
-    {
-        const float scale =
-            norm.weight.data()[c] /
-            std::sqrt(norm.running_var.data()[c] + static_cast<float>(norm.options().eps));
-        for (index_t i = 0; i < window; ++i)
-        {
-            weight.data()[c * window + i] *= scale;
-        }
-        bias.data()[c] -= norm.running_mean.data()[c] * scale;
-    }
-    return nn::conv2d<W>(layer.options(), std::move(weight), std::move(bias));
-}
-
-/// The inverse of `with_batch_norm`: one convolution for each pair.
-template <class L>
-auto without_batch_norm(const L& layer)
-{
-    if constexpr (requires {
-                      prune_results::fold(layer.template layer<0>(), layer.template layer<1>());
-                  })
-    {
-        return prune_results::fold(layer.template layer<0>(), layer.template layer<1>());
-    }
-    else if constexpr (nn::transformable<L>)
-    {
-        return layer.transform(
-            [](const auto& child)
-            {
-                return prune_results::without_batch_norm(child);
             });
     }
     else

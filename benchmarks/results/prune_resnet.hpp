@@ -254,7 +254,7 @@ struct epoch_report
 /// Removes filters of every layer by score, in rounds. `report(network, epoch, loss)` is called
 /// after every epoch.
 template <class Report>
-resnet narrow_resnet(const resnet& teacher, const photographs& set, taught_photographs& taught,
+auto narrow_resnet(const resnet& teacher, const photographs& set, taught_photographs& taught,
     const resnet_settings& how, random_engine& rng, const Report& report)
 {
     const shape<4> sample{1, 3, 32, 32};
@@ -291,7 +291,7 @@ resnet narrow_resnet(const resnet& teacher, const photographs& set, taught_photo
             {.epochs = epochs, .batch = how.batch}, rng, rate, watch);
     }
     measure_norms(net, clean);
-    return without_batch_norm(net);
+    return nn::fold_batch_norm(net);
 }
 
 /// The rows of the table; images first .. last - 1 of `test` are what is measured.
@@ -301,7 +301,7 @@ inline nlohmann::ordered_json resnet_rows(const resnet& dense, const photographs
 {
     random_engine rng(seed);
     taught_photographs taught(train, n, dense, how.move, how.variants);
-    const resnet small = narrow_resnet(dense, train, taught, how, rng,
+    const auto small = narrow_resnet(dense, train, taught, how, rng,
         [](const auto&, index_t epoch, double loss)
         {
             std::printf("epoch %d: loss %.4f\n", static_cast<int>(epoch), loss);
@@ -314,7 +314,7 @@ inline nlohmann::ordered_json resnet_rows(const resnet& dense, const photographs
         times[i] =
             time_in_turns(timed_network(nn::pack(dense), in), timed_network(nn::pack(small), in));
     }
-    const auto row = [&](const std::string& name, const resnet& net, bool whole)
+    const auto row = [&](const std::string& name, const auto& net, bool whole)
     {
         const shape<4> sample{1, 3, 32, 32};
         const auto us = [&](std::size_t i)

@@ -191,8 +191,8 @@ private:
             }
         }
         const double limit = (1 + m_how.tolerance) * m_limit;
-        auto kept = prune::choose_units(std::as_const(net), sample, scores,
-            prune::unit_budget{prune::multiply_add_cost{}, limit});
+        auto kept = prune::choose_units(
+            std::as_const(net), sample, scores, prune::budget(prune::multiply_add_cost{}, limit));
         give_back(net, scores, limit, kept);
         net = prune::compact(std::move(net), sample, kept);
         fit(net, m_how.epochs - m_how.dense_epochs, rng);
