@@ -44,10 +44,11 @@ double rounded(double value)
 std::vector<nn::detail::product_time> measure(const std::vector<nn::weight_format>& formats,
     view<const float, 2> w, const nn::weight_use& use, index_t window, int rounds)
 {
+    nn::detail::timed_operands<float> operands(w.shape(0), w.shape(1), use, window);
     std::vector<nn::detail::timed_product<float>> products;
     for (const nn::weight_format format : formats)
     {
-        products.emplace_back(nn::pack_as(format, w), use.kind, use.batch, window);
+        products.emplace_back(nn::pack_as(format, w), operands);
     }
     return nn::detail::time_products(products, {.rounds = rounds, .seconds = 5e-4});
 }
@@ -97,7 +98,8 @@ nlohmann::ordered_json check(tally& count, const nn::plan_table& table, const st
         {"use", use.kind == nn::layer_kind::dense
                     ? "batch " + std::to_string(use.batch)
                     : std::to_string(window) + "x" + std::to_string(window) + ", " +
-                          std::to_string(use.batch) + " positions"},
+                          std::to_string(use.batch) + " positions" +
+                          (use.images > 1 ? ", " + std::to_string(use.images) + " images" : "")},
         {"choice", std::string(nn::name_of(choice.format))},
         {"us", rounded(1e6 * times[chosen].seconds)}, {"dense us", rounded(1e6 * times[0].seconds)},
         {"choice / dense", rounded(ratio)},
@@ -245,6 +247,30 @@ void check_random(results::table& rows, tally& count, const nn::plan_table& tabl
     }
 }
 
+/// Layers of residual networks for small images: one, a few, and a batch of images.
+void check_images(results::table& rows, tally& count, const nn::plan_table& table)
+{
+    random_engine rng(2);
+    struct extents
+    {
+        index_t channels;
+        index_t side;
+    };
+    for (const extents& e : {extents{16, 32}, {32, 16}, {64, 8}, {64, 16}})
+    {
+        for (const double density : {0.5, 0.2, 0.1, 0.05})
+        {
+            const auto w = nn::detail::plan_matrix_for<float>(
+                nn::weight_format::csr16, e.channels, 9 * e.channels, density, rng);
+            for (const index_t images : {1, 4, 64})
+            {
+                rows.add(check(count, table, "random", as_view(w),
+                    {nn::layer_kind::convolution, e.side * e.side, images}, 3));
+            }
+        }
+    }
+}
+
 } // namespace
 
 int main(int argc, char** argv)
@@ -268,13 +294,16 @@ int main(int argc, char** argv)
         results::table rows("plan", {1},
             "What `nn::plan` chooses for latency from the built-in table (" + table.target() +
                 ", margin 10 %), beside measured times of all formats that hold the matrix: dense "
-                "layers, and convolutions of one image. Weights are layers of pruned networks "
+                "layers, and convolutions of one image where no number of images is given. Weights "
+                "are "
+                "layers of pruned networks "
                 "(DLMC) and random patterns. Processor time of one thread; medians of 5, formats "
                 "taking turns. `choice / dense` and `predicted` are times by the dense format's, "
                 "`choice / best` is by the fastest format's.");
         tally count;
         check_real(rows, count, table, results::environment("STRUCTOPT_DATA_DIR"));
         check_random(rows, count, table);
+        check_images(rows, count, table);
         rows.write(results::output_folder(argc, argv));
         std::printf("%d cases, %d sparse, %d slower than dense by more than 2 %%; largest time by "
                     "dense %.2f, by the best format %.2f, mean %.3f\n",

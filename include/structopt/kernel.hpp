@@ -8,6 +8,7 @@
 #include <structopt/kernel/csr_transposed.hpp>
 #include <structopt/kernel/depthwise.hpp>
 #include <structopt/kernel/gemm.hpp>
+#include <structopt/kernel/gemm_low_bit.hpp>
 #include <structopt/kernel/gemm_s8.hpp>
 #include <structopt/kernel/im2col.hpp>
 #include <structopt/kernel/image_s8.hpp>
@@ -16,6 +17,7 @@
 #include <structopt/kernel/operand_s8.hpp>
 #include <structopt/kernel/optimizer_update.hpp>
 #include <structopt/kernel/pack.hpp>
+#include <structopt/kernel/pack_low_bit.hpp>
 #include <structopt/kernel/pack_s8.hpp>
 #include <structopt/kernel/patches.hpp>
 #include <structopt/kernel/pool.hpp>

@@ -22,6 +22,7 @@
 #include <structopt/nn/identity.hpp>
 #include <structopt/nn/initializer.hpp>
 #include <structopt/nn/layer.hpp>
+#include <structopt/nn/layer_identity.hpp>
 #include <structopt/nn/layer_norm.hpp>
 #include <structopt/nn/loss.hpp>
 #include <structopt/nn/packed.hpp>

@@ -12,6 +12,7 @@
 #include <structopt/quantize/int8_matrix.hpp>
 #include <structopt/quantize/int8_nm.hpp>
 #include <structopt/quantize/int8_vectors.hpp>
+#include <structopt/quantize/low_bit_matrix.hpp>
 #include <structopt/quantize/parameters.hpp>
 #include <structopt/quantize/quantized_tensor.hpp>
 #include <structopt/quantize/rounding.hpp>

@@ -8,8 +8,10 @@
 #include <structopt/simd/cpu.hpp>
 #include <structopt/simd/deal.hpp>
 #include <structopt/simd/dot.hpp>
+#include <structopt/simd/dot_decoded.hpp>
 #include <structopt/simd/exact.hpp>
 #include <structopt/simd/expand.hpp>
+#include <structopt/simd/fields.hpp>
 #include <structopt/simd/interleave.hpp>
 #include <structopt/simd/load_pair.hpp>
 #include <structopt/simd/lookup.hpp>

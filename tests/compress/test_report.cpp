@@ -119,11 +119,41 @@ TEST_CASE("statistics are no parameters, but bytes; nested layers have their pat
     CHECK(r.layers[1].nonzeros == 6);
     CHECK(r.layers[1].bytes == 12 * 4);
     CHECK(r.layers[2] == row{"1.1", "relu", "", 0, 0, 0, 0});
-    CHECK(r.layers[5] == row{"4", "residual", "", 156, 156, 156 * 4, 144});
+    CHECK(r.layers[5] == row{"4.branch", "dense", "dense", 156, 156, 156 * 4, 144});
     CHECK(r.parameters == 57 + 6 + 156);
     CHECK(r.parameters == nn::parameter_count(net));
     // In: 2 x 16, out: 3 x 16 for the convolution; in place until the pool, 48 + 12.
     CHECK(r.activation_bytes == 80 * 4);
+}
+
+TEST_CASE("what sums and concatenations keep meanwhile counts as activations")
+{
+    random_engine rng(5);
+    const auto dense = [&](index_t in, index_t out)
+    {
+        return nn::dense{{.in = in, .out = out}, rng};
+    };
+    const auto peak = [](const auto& net)
+    {
+        return compress::measure(net, shape<2>{1, 10}, "net", {}, quick).activation_bytes / 4;
+    };
+    // x stays while the branch goes from 10 to 4 to 30 (in place) to 10 numbers.
+    CHECK(peak(nn::residual{nn::sequential{
+              dense(10, 4), dense(4, 30), nn::relu{}, dense(30, 10)}}) == 10 + 30 + 10);
+    // The branch's result stays while the shortcut runs: 10 + 12, and 20 + 12.
+    CHECK(peak(nn::residual{dense(10, 12), nn::sequential{dense(10, 20), dense(20, 12)}}) ==
+          10 + 12 + 20 + 12);
+    // The first layer of a branch must not overwrite x.
+    CHECK(peak(nn::sequential{dense(10, 2), dense(2, 10),
+              nn::residual{nn::sequential{nn::relu{}, nn::relu{}}}}) == 20);
+    CHECK(peak(nn::concat{dense(10, 7), dense(10, 5)}) == 10 + 7 + 5);
+    const nn::sequential nested{dense(10, 10), nn::concat{dense(10, 1), nn::residual{nn::relu{}}}};
+    const auto r = compress::measure(nested, shape<2>{1, 10}, "net", {}, quick);
+    CHECK(r.activation_bytes / 4 == 10 + 1 + 10);
+    REQUIRE(r.layers.size() == 3);
+    CHECK(r.layers[1].name == "1.0");
+    CHECK(r.layers[2].name == "1.1.branch");
+    CHECK(r.multiply_adds == 100 + 10);
 }
 
 TEST_CASE("a first layer in place leaves the caller's input alone")

@@ -277,6 +277,52 @@ void integers()
             kernel::requantize{.multiplier = multiplier.data(), .y_zero = 7}, scratch.data());
         note("gemm_s8 to codes", out);
     }
+    for (const auto kind : {kernel::low_bit::int4, kernel::low_bit::int2, kernel::low_bit::binary,
+             kernel::low_bit::table4})
+    {
+        const kernel::low_bit_shape shape{.rows = n,
+            .columns = k,
+            .codes = kind,
+            .group = kind == kernel::low_bit::int2 ? 0 : 32,
+            .bfloat16_scales = kind == kernel::low_bit::binary,
+            .zeros = kind == kernel::low_bit::int4};
+        std::vector<std::int8_t> few(w.size());
+        for (std::size_t i = 0; i < w.size(); ++i)
+        {
+            const int code = w[i] & ((1 << shape.bits()) - 1);
+            few[i] = static_cast<std::int8_t>(kind == kernel::low_bit::binary ? 2 * code - 1
+                                              : kind == kernel::low_bit::table4
+                                                  ? code
+                                                  : code - (1 << (shape.bits() - 1)));
+        }
+        const auto scales = numbers<float>(n * shape.groups(), rng);
+        const auto zeros = codes(n * shape.groups(), rng);
+        std::vector<std::byte> panels(kernel::low_bit_bytes<>(shape));
+        kernel::pack_low_bit<>(
+            shape, few.data(), scales.data(), zeros.data(), w.data(), panels.data());
+        std::vector<float> same(scales.size());
+        std::vector<std::int8_t> zeros_back(zeros.size());
+        std::vector<std::int8_t> table(16);
+        kernel::unpack_low_bit<>(
+            shape, panels.data(), back.data(), same.data(), zeros_back.data(), table.data());
+        note("unpack low bit", back);
+        note("scales of low bit", same, true);
+        for (index_t m : {1, 5, 12})
+        {
+            const auto x = codes(m * k, rng);
+            const auto real = numbers<float>(m * k, rng);
+            const auto x_scale = numbers<float>(m, rng);
+            std::vector<std::byte> scratch(kernel::gemm_low_bit_scratch_bytes<>(m, shape));
+            std::vector<float> y(at(m * n));
+            const kernel::dequantize e{.x_scale = x_scale.data(), .bias = bias.data()};
+            kernel::gemm_low_bit<>(
+                m, shape, x.data(), k, panels.data(), {y.data(), n, 1}, e, scratch.data());
+            note("gemm_low_bit", y, true);
+            kernel::gemm_low_bit_dynamic<>(
+                m, shape, real.data(), k, panels.data(), {y.data(), n, 1}, e, scratch.data());
+            note("gemm_low_bit_dynamic", y, true);
+        }
+    }
     product_with<quantize::int8_matrix>("int8");
     product_with<quantize::sparse_int8<std::uint8_t>>("int8 csr");
     product_with<quantize::sparse_int8<std::uint16_t>>("int8 csr");
@@ -332,6 +378,13 @@ void images()
     std::vector<T> image(at(4 * 11 * 13));
     kernel::col2im<T>(w, columns.data(), image.data());
     note(of<T>("col2im"), image, true);
+    std::vector<T> framed(at(kernel::framed_size<T>(w)));
+    kernel::frame<T>(w, x.data(), framed.data());
+    note(of<T>("framed image"), framed, true);
+    std::vector<T> patches(at(w.rows() * 3 * w.out_w + kernel::register_room<T>));
+    kernel::gather_patches<T>(w, framed.data(), 2, 3, patches.data());
+    patches.resize(at(w.rows() * 3 * w.out_w));
+    note(of<T>("patches"), patches, true);
 }
 
 template <class Storage>

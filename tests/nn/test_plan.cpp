@@ -174,12 +174,14 @@ void each_ratio(nn::plan_table& table, layer_kind kind, weight_format format, co
     const auto grid = nn::plan_grid_of(kind);
     for (std::size_t s = 0; s < grid.sizes(); ++s)
     {
-        for (std::size_t b = 0; b < grid.batches.size(); ++b)
+        for (std::size_t i = 0; i < grid.images.size() * grid.batches.size(); ++i)
         {
+            const std::size_t b = i % grid.batches.size();
+            const std::size_t point = grid.place(s, i / grid.batches.size(), b);
             for (std::size_t d = 0; d < (has_density(format) ? nn::plan_densities.size() : 1); ++d)
             {
-                set(table.of(kind).ratios[nn::plan_table::ratio_place(kind, format, s, b, d)], s, b,
-                    d);
+                set(table.of(kind).ratios[nn::plan_table::ratio_place(kind, format, point, d)], s,
+                    b, d);
             }
         }
     }
@@ -393,7 +395,7 @@ TEST_CASE("times between the points of the grid are interpolated")
         {
             for (std::size_t b = 0; b < grid.batches.size(); ++b)
             {
-                table.of(kind).dense[s * grid.batches.size() + b] = static_cast<std::uint32_t>(
+                table.of(kind).dense[grid.place(s, 0, b)] = static_cast<std::uint32_t>(
                     dense(static_cast<double>(grid.rows[s] * grid.columns[s]),
                         static_cast<double>(grid.batches[b])));
             }
@@ -426,7 +428,10 @@ TEST_CASE("times between the points of the grid are interpolated")
         const index_t most = grid.batches.back();
         CHECK(table.dense_us(pattern, {kind, most}) * 4 ==
               doctest::Approx(table.dense_us(pattern, {kind, 4 * most})));
-        const double edge = static_cast<double>(table.of(kind).dense.back()) * 1e-9;
+        const double edge =
+            static_cast<double>(
+                table.of(kind).dense[grid.place(grid.sizes() - 1, 0, grid.batches.size() - 1)]) *
+            1e-9;
         CHECK(table.dense_us(pattern, {kind, most}) ==
               doctest::Approx(edge * pattern.elements() * static_cast<double>(most)));
         // Linear in the density; below the least one as there, above the highest unknown.
@@ -473,9 +478,81 @@ TEST_CASE("times between the points of the grid are interpolated")
         pattern.columns = static_cast<index_t>(middle) / 64;
         pattern.nonzeros = pattern.rows * pattern.columns / 2;
         // Next to an unknown point nothing is known.
-        table.of(kind).ratios[nn::plan_table::ratio_place(kind, weight_format::tiled, 1, 0, 3)] = 0;
+        table.of(kind).ratios[nn::plan_table::ratio_place(
+            kind, weight_format::tiled, grid.place(1, 0, 0), 3)] = 0;
         CHECK(table.ratio(pattern, weight_format::tiled, {kind, grid.batches[0]}) == 0);
     }
+}
+
+TEST_CASE("times of one and of many images are the table's own")
+{
+    constexpr layer_kind kind = layer_kind::convolution;
+    const auto grid = nn::plan_grid_of(kind);
+    REQUIRE(grid.images.size() == 2);
+    const index_t many = grid.images[1];
+    CHECK(grid.images[0] == 1);
+    CHECK(many > 2);
+    nn::plan_table table = slow_table();
+    auto& part = table.of(kind);
+    for (std::size_t s = 0; s < grid.sizes(); ++s)
+    {
+        for (std::size_t b = 0; b < grid.batches.size(); ++b)
+        {
+            part.dense[grid.place(s, 0, b)] = 1000;
+            part.dense[grid.place(s, 1, b)] = 4000;
+            for (std::size_t d = 0; d < nn::plan_densities.size(); ++d)
+            {
+                const auto ratio = [&](weight_format format, std::size_t image) -> std::uint16_t&
+                {
+                    return part.ratios[nn::plan_table::ratio_place(
+                        kind, format, grid.place(s, image, b), d)];
+                };
+                ratio(weight_format::csr16, 0) = 300;
+                ratio(weight_format::csr16, 1) = 1200;
+                ratio(weight_format::tiled, 0) = 600;
+                ratio(weight_format::tiled, 1) = 500;
+            }
+        }
+    }
+    random_engine rng(11);
+    const auto w = thin(64, 576, 0.3, rng);
+    nn::weight_pattern pattern = nn::pattern_of(seen(w));
+    const auto use = [](index_t images)
+    {
+        return nn::weight_use{kind, 64, images};
+    };
+    const double one = 64.0 * 576 * 64 * 1000 * 1e-9;
+    CHECK(table.dense_us(pattern, use(1)) == doctest::Approx(one));
+    CHECK(
+        table.dense_us(pattern, use(many)) == doctest::Approx(4 * static_cast<double>(many) * one));
+    CHECK(table.dense_us(pattern, use(4 * many)) ==
+          doctest::Approx(16 * static_cast<double>(many) * one));
+    const double middle = table.dense_us(pattern, use(2)) / 2;
+    CHECK(middle > 1.1 * one);
+    CHECK(middle < 3.9 * one);
+    // In between the more careful ratio counts.
+    const auto ratio = [&](weight_format format, index_t images)
+    {
+        return table.ratio(pattern, format, use(images));
+    };
+    CHECK(ratio(weight_format::csr16, 1) == doctest::Approx(0.3));
+    CHECK(ratio(weight_format::csr16, 2) == doctest::Approx(1.2));
+    CHECK(ratio(weight_format::csr16, 10 * many) == doctest::Approx(1.2));
+    CHECK(ratio(weight_format::tiled, 2) == doctest::Approx(0.6));
+    CHECK(ratio(weight_format::tiled, many) == doctest::Approx(0.5));
+    part.slots.assign(part.slots.size(), 20000);
+    CHECK(choose(table, {}, w, use(1)).format == weight_format::csr16);
+    CHECK(choose(table, {}, w, use(many)).format == weight_format::tiled);
+    // So a network is planned for the images of its batch.
+    nn::conv2d<float> layer({.in = 64, .out = 64, .kernel = 3, .padding = 1}, rng);
+    std::copy_n(w.data(), w.size(), layer.weight.data());
+    CHECK(nn::plan(layer, shape<4>{1, 64, 8, 8}, {}, table).layers[0].choice.format ==
+          weight_format::csr16);
+    const auto planned = nn::plan(layer, shape<4>{many, 64, 8, 8}, {}, table);
+    CHECK(planned.layers[0].choice.format == weight_format::tiled);
+    CHECK(planned.layers[0].choice.dense_time_us ==
+          doctest::Approx(4 * static_cast<double>(many) * one));
+    check_parts(planned.layers[0].choice.reason, {"64 positions of 16 images"});
 }
 
 TEST_CASE("awkward patterns count as denser")
@@ -598,7 +675,7 @@ TEST_CASE("tables come back from their text, and others are refused by line")
         return changed.replace(at, from.size(), to);
     };
     refused("", "t line 1");
-    refused(with("table 1", "table 2"), "t line 1");
+    refused(with("table 2", "table 1"), "t line 1");
     refused(with("target avx2", "target "), "t line 2");
     refused(with("target avx2", "avx2"), "t line 2");
     refused(with("bytes 4", "bytes 2"), "t line 3");
@@ -760,9 +837,9 @@ TEST_CASE("a table is measured")
     {
         for (std::size_t b = 0; b < batches; ++b)
         {
-            CHECK(part.ratios[nn::plan_table::ratio_place(layer_kind::dense, format, 0, b, 0)] > 0);
-            CHECK(
-                part.ratios[nn::plan_table::ratio_place(layer_kind::dense, format, 1, b, 0)] == 0);
+            CHECK(part.ratios[nn::plan_table::ratio_place(layer_kind::dense, format, b, 0)] > 0);
+            CHECK(part.ratios[nn::plan_table::ratio_place(
+                      layer_kind::dense, format, batches + b, 0)] == 0);
         }
     }
     CHECK(part.slots[nn::plan_table::slot_place(layer_kind::dense, weight_format::tiled, 0, 4)] >=

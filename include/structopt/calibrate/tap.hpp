@@ -2,6 +2,7 @@
 /// Looking at activations: what goes into every layer of a network and what comes out.
 #pragma once
 
+#include <structopt/nn/layer_identity.hpp>
 #include <structopt/nn/parameters.hpp>
 #include <structopt/nn/sequential.hpp>
 #include <structopt/nn/transform.hpp>
@@ -37,24 +38,6 @@ namespace detail
 /// A container that is looked into; everything else is a leaf.
 template <class L>
 concept open_container = nn::has_children<const L> && nn::transformable<L>;
-
-template <class T>
-inline constexpr char type_tag = 0;
-
-/// A layer by address and type: an empty layer may share its address with one of another type.
-struct leaf_identity
-{
-    const void* address;
-    const void* type;
-
-    template <class L>
-    static leaf_identity of(const L& layer) noexcept
-    {
-        return {&layer, &type_tag<L>};
-    }
-
-    friend bool operator==(const leaf_identity&, const leaf_identity&) = default;
-};
 
 template <class L, class Visitor>
 void visit_leaves_below(const L& layer, const nn::parameter_name* path, Visitor& visit)
@@ -95,19 +78,7 @@ void visit_layers(const Network& network, Visitor&& visit)
 template <class Network>
 std::vector<layer_place> leaf_layers(const Network& network)
 {
-    std::vector<const void*> parameters;
-    nn::visit_parameters(network,
-        [&](const nn::parameter_name&, const auto& parameter, nn::role kind)
-        {
-            using P = std::remove_cvref_t<decltype(parameter)>;
-            if constexpr (nn::trainable_parameter<const P>)
-            {
-                if (kind != nn::role::statistic)
-                {
-                    parameters.push_back(&parameter);
-                }
-            }
-        });
+    const std::vector<const void*> parameters = nn::trainable_addresses(network);
     std::vector<layer_place> places;
     auto visit = [&](const nn::parameter_name* path, const auto& layer)
     {
@@ -204,7 +175,7 @@ namespace detail
 {
 
 template <class L, class Recorder>
-auto tap_below(const L& layer, Recorder& recorder, const std::vector<leaf_identity>& leaves)
+auto tap_below(const L& layer, Recorder& recorder, const std::vector<nn::layer_identity>& leaves)
 {
     if constexpr (open_container<L>)
     {
@@ -216,7 +187,7 @@ auto tap_below(const L& layer, Recorder& recorder, const std::vector<leaf_identi
     }
     else
     {
-        const auto self = leaf_identity::of(layer);
+        const auto self = nn::layer_identity::of(layer);
         std::size_t index = 0;
         while (index < leaves.size() && !(leaves[index] == self))
         {
@@ -245,11 +216,11 @@ auto tap_below(const L& layer, Recorder& recorder, const std::vector<leaf_identi
 template <class Network, class Recorder>
 auto tap(const Network& network, Recorder& recorder)
 {
-    std::vector<detail::leaf_identity> leaves;
+    std::vector<nn::layer_identity> leaves;
     calibrate::visit_layers(network,
         [&](index_t, const auto& layer)
         {
-            leaves.push_back(detail::leaf_identity::of(layer));
+            leaves.push_back(nn::layer_identity::of(layer));
         });
     return detail::tap_below(network, recorder, leaves);
 }

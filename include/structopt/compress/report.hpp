@@ -6,12 +6,15 @@
 #include <structopt/core/finite.hpp>
 #include <structopt/io/state.hpp>
 #include <structopt/nn/chain.hpp>
+#include <structopt/nn/concat.hpp>
+#include <structopt/nn/residual.hpp>
 #include <structopt/nn/transform.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -44,7 +47,7 @@ struct report
     index_t nonzeros = 0;             ///< tied ones count once
     std::size_t bytes = 0;            ///< of the safetensors file, header included
     index_t multiply_adds = 0;        ///< of one sample
-    std::size_t activation_bytes = 0; ///< of the layer with the most input and output, batch 1
+    std::size_t activation_bytes = 0; ///< the most that exist at once, batch 1
     std::size_t scratch_bytes = 0;    ///< all that a forward pass needs beside x and y, batch 1
     double latency_us_batch1 = 0;     ///< microseconds of a forward pass of one sample
     double latency_us_batch64 = 0;    ///< microseconds of a forward pass of 64 samples
@@ -54,8 +57,9 @@ struct report
 
 /// Measures a network on samples of shape `sample` (a batch of any size; its first extent is
 /// ignored). Dense weights are packed for the timing and the scratch, as in deployment: scratch
-/// holds the activations between the layers as well as what the kernels ask for. A layer that
-/// overwrites its input counts its activations once.
+/// holds the activations between the layers as well as what the kernels ask for. Of the activations
+/// those count that exist while a layer runs: its input and output (once, where it overwrites the one
+/// with the other), and what a sum or a concatenation around it keeps meanwhile.
 ///
 /// Throws `shape_error` if the network does not take such samples.
 template <class Network, std::size_t N>
@@ -133,6 +137,93 @@ std::string weight_format(const L& layer)
     }
 }
 
+/// Visits the layers of a network, `visit(name, layer, in, live)`: `in` is the shape of its input, `live`
+/// the number of elements that exist while it runs: its input and output, and what a sum or a
+/// concatenation around it keeps meanwhile. Containers of one's own count as one layer.
+template <class Visitor>
+class layer_walk
+{
+public:
+    explicit layer_walk(const Visitor& visit)
+        : m_visit(visit)
+    {
+    }
+
+    /// `held` elements exist beside the layer's input and output; with `keeps_input` the input is among
+    /// them and must not be overwritten.
+    template <class L, std::size_t N>
+    auto operator()(const L& layer, const nn::parameter_name* path, const shape<N>& in,
+        index_t held = 0, bool keeps_input = false)
+    {
+        if constexpr (nn::is_sequential<L>)
+        {
+            return walk_from<0>(layer, path, in, held, keeps_input);
+        }
+        else
+        {
+            const auto out = nn::layer_traits<L>::output_shape(layer, in);
+            walk(layer, path, in, held + (keeps_input ? 0 : count(in)), count(out),
+                nn::layer_traits<L>::in_place() && !keeps_input);
+            return out;
+        }
+    }
+
+private:
+    template <std::size_t I, class L, std::size_t N>
+    auto walk_from(const L& chain, const nn::parameter_name* path, const shape<N>& in, index_t held,
+        bool keeps_input)
+    {
+        if constexpr (I == std::tuple_size_v<decltype(chain.layers)>)
+        {
+            return in;
+        }
+        else
+        {
+            const nn::parameter_name name(nn::detail::index_text<I>::value, path);
+            const auto out = (*this)(std::get<I>(chain.layers), &name, in, held, keeps_input);
+            return walk_from<I + 1>(chain, path, out, held, false);
+        }
+    }
+
+    /// `before`: all that exists when the layer begins, its input included.
+    template <class Branch, class Shortcut, std::size_t N>
+    void walk(const nn::residual<Branch, Shortcut>& layer, const nn::parameter_name* path,
+        const shape<N>& in, index_t before, index_t out, bool)
+    {
+        const nn::parameter_name branch("branch", path);
+        (*this)(layer.branch, &branch, in, before, true);
+        if constexpr (!std::is_same_v<Shortcut, nn::identity>)
+        {
+            const nn::parameter_name shortcut("shortcut", path);
+            (*this)(layer.shortcut, &shortcut, in, before + out, true);
+        }
+    }
+
+    template <class First, class Second, std::size_t N>
+    void walk(const nn::concat<First, Second>& layer, const nn::parameter_name* path,
+        const shape<N>& in, index_t before, index_t, bool)
+    {
+        const nn::parameter_name first("0", path);
+        const index_t half = count((*this)(layer.first, &first, in, before, true));
+        const nn::parameter_name second("1", path);
+        (*this)(layer.second, &second, in, before + half, true);
+    }
+
+    template <class L, std::size_t N>
+    void walk(const L& layer, const nn::parameter_name* path, const shape<N>& in, index_t before,
+        index_t out, bool overwrites)
+    {
+        // The first layer has the caller's input, which it leaves alone.
+        const bool reuses = overwrites && !m_first;
+        m_first = false;
+        m_visit(path != nullptr ? path->text() : std::string(), layer, in,
+            reuses ? before : before + out);
+    }
+
+    const Visitor& m_visit;
+    bool m_first = true;
+};
+
 } // namespace detail
 
 template <class Network, std::size_t N>
@@ -147,24 +238,22 @@ report measure(const Network& network, const shape<N>& sample, std::string name,
     r.accuracy = accuracy;
     std::size_t in_memory = 0;
     detail::count_parameters(network, r.parameters, r.nonzeros, in_memory);
-    nn::walk_layers(network, one,
-        [&](const std::string& path, const auto& layer, const auto& in, const auto& out)
-        {
-            using L = std::remove_cvref_t<decltype(layer)>;
-            layer_report row;
-            row.name = path;
-            row.type = nn::layer_traits<L>::name();
-            row.format = detail::weight_format(layer);
-            detail::count_parameters(layer, row.parameters, row.nonzeros, row.bytes);
-            row.multiply_adds = nn::multiply_adds(layer, in);
-            r.multiply_adds += row.multiply_adds;
-            // The first layer has the caller's input, which it leaves alone.
-            const bool overwrites = nn::layer_traits<L>::in_place() && !r.layers.empty();
-            const index_t live = overwrites ? count(out) : count(in) + count(out);
-            r.activation_bytes =
-                std::max(r.activation_bytes, static_cast<std::size_t>(live) * sizeof(T));
-            r.layers.push_back(std::move(row));
-        });
+    const auto visit = [&](const std::string& path, const auto& layer, const auto& in, index_t live)
+    {
+        using L = std::remove_cvref_t<decltype(layer)>;
+        layer_report row;
+        row.name = path;
+        row.type = nn::layer_traits<L>::name();
+        row.format = detail::weight_format(layer);
+        detail::count_parameters(layer, row.parameters, row.nonzeros, row.bytes);
+        row.multiply_adds = nn::multiply_adds(layer, in);
+        r.multiply_adds += row.multiply_adds;
+        r.activation_bytes =
+            std::max(r.activation_bytes, static_cast<std::size_t>(live) * sizeof(T));
+        r.layers.push_back(std::move(row));
+    };
+    detail::layer_walk walk(visit);
+    walk(network, nullptr, one);
     r.bytes = io::state_bytes(network);
     const auto deployed = nn::pack(network);
     r.scratch_bytes = nn::scratch_bytes<T>(deployed, one);

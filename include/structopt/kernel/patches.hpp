@@ -79,22 +79,18 @@ void frame(const window& g, const T* image, T* framed) noexcept
     const index_t width = framed_width(g);
     const auto ys = detail::inside_frame(g.pad_top, g.height, height);
     const auto xs = detail::inside_frame(g.pad_left, g.width, width);
-    T* to = framed;
+    // All zeros at once: a few at the ends of each row cost more than the copies.
+    detail::zero_row(framed, framed_size<T>(g));
     for (index_t c = 0; c < g.channels; ++c)
     {
         const T* from = image + c * g.height * g.width;
-        detail::zero_row(to, ys.first * width);
-        to += ys.first * width;
+        T* to = framed + (c * height + ys.first) * width + xs.first;
         for (index_t y = ys.first; y < ys.last; ++y)
         {
-            detail::zero_row(to, xs.first);
-            detail::copy_row<T, Arch>(from, xs.last - xs.first, to + xs.first);
-            detail::zero_row(to + xs.last, width - xs.last);
+            detail::copy_row<T, Arch>(from, xs.last - xs.first, to);
             from += g.width;
             to += width;
         }
-        detail::zero_row(to, (height - ys.last) * width);
-        to += (height - ys.last) * width;
     }
 }
 
@@ -318,3 +314,13 @@ void scatter_patches(
 
 } // namespace kernel
 STRUCTOPT_END_NAMESPACE
+
+#ifdef STRUCTOPT_DISPATCH
+#include <structopt/kernel/dispatch.hpp>
+STRUCTOPT_BEGIN_NAMESPACE
+namespace kernel
+{
+STRUCTOPT_KERNELS_PATCHES(STRUCTOPT_DISPATCHED_KERNEL, STRUCTOPT_DISPATCHED_SIZE)
+} // namespace kernel
+STRUCTOPT_END_NAMESPACE
+#endif

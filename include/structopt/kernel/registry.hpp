@@ -142,6 +142,35 @@
             std::byte* scratch),                                                                   \
         (images, g, groups, out, x, packed, w_scale, bias, y, scratch))
 
+// pack_low_bit.hpp, gemm_low_bit.hpp
+#define STRUCTOPT_KERNELS_PACK_LOW_BIT(ROW, SIZE)                                                  \
+    ROW(low_bit_bytes, std::size_t, (low_bit_bytes<simd::default_arch>), (const low_bit_shape& w), \
+        (w))                                                                                       \
+    ROW(pack_low_bit, void, (pack_low_bit<simd::default_arch>),                                    \
+        (const low_bit_shape& w, const std::int8_t* codes, const float* scales,                    \
+            const std::int8_t* zeros, const std::int8_t* table, std::byte* packed),                \
+        (w, codes, scales, zeros, table, packed))                                                  \
+    ROW(unpack_low_bit, void, (unpack_low_bit<simd::default_arch>),                                \
+        (const low_bit_shape& w, const std::byte* packed, std::int8_t* codes, float* scales,       \
+            std::int8_t* zeros, std::int8_t* table),                                               \
+        (w, packed, codes, scales, zeros, table))
+
+#define STRUCTOPT_KERNELS_GEMM_LOW_BIT(ROW, SIZE)                                                  \
+    ROW(gemm_low_bit_scratch_bytes, std::size_t,                                                   \
+        (gemm_low_bit_scratch_bytes<simd::default_arch, simd::best_dot<simd::default_arch>>),      \
+        (index_t m, const low_bit_shape& w), (m, w))                                               \
+    ROW(gemm_low_bit, void,                                                                        \
+        (gemm_low_bit<simd::default_arch, simd::best_dot<simd::default_arch>>),                    \
+        (index_t m, const low_bit_shape& w, const std::int8_t* x, index_t x_row,                   \
+            const std::byte* packed, matrix_result<float> y, const dequantize& e,                  \
+            std::byte* scratch),                                                                   \
+        (m, w, x, x_row, packed, y, e, scratch))                                                   \
+    ROW(gemm_low_bit_dynamic, void,                                                                \
+        (gemm_low_bit_dynamic<simd::default_arch, simd::best_dot<simd::default_arch>>),            \
+        (index_t m, const low_bit_shape& w, const float* x, index_t x_row,                         \
+            const std::byte* packed, matrix_result<float> y, const dequantize& e,                  \
+            std::byte* scratch),                                                                   \
+        (m, w, x, x_row, packed, y, e, scratch))
 // Compressed sparse rows: I is the type of indices, i its mark in names.
 #define STRUCTOPT_KERNELS_SPMM_CSR_OF(ROW, T, t, I, i)                                             \
     ROW(spmm_csr_##t##_##i, void, (spmm_csr<simd::default_arch, T, I, std::uint32_t>),             \
@@ -329,7 +358,7 @@
     STRUCTOPT_KERNELS_SPMM_BSR_OF(ROW, SIZE, float, f32, 8, 8)                                     \
     STRUCTOPT_KERNELS_SPMM_BSR_OF(ROW, SIZE, double, f64, 16, 1)
 
-// convolution.hpp, depthwise.hpp, im2col.hpp, pool.hpp
+// convolution.hpp, depthwise.hpp, im2col.hpp, patches.hpp, pool.hpp
 #define STRUCTOPT_KERNELS_IM2COL_OF(ROW, T, t)                                                     \
     ROW(im2col_##t, void, (im2col<T, simd::default_arch>),                                         \
         (const window& w, const T* image, T* columns), (w, image, columns))                        \
@@ -339,6 +368,17 @@
 #define STRUCTOPT_KERNELS_IM2COL(ROW, SIZE)                                                        \
     STRUCTOPT_KERNELS_IM2COL_OF(ROW, float, f32)                                                   \
     STRUCTOPT_KERNELS_IM2COL_OF(ROW, double, f64)
+
+#define STRUCTOPT_KERNELS_PATCHES_OF(ROW, T, t)                                                    \
+    ROW(frame_##t, void, (frame<T, simd::default_arch>),                                           \
+        (const window& g, const T* image, T* framed), (g, image, framed))                          \
+    ROW(gather_patches_##t, void, (gather_patches<T, simd::default_arch>),                         \
+        (const window& g, const T* framed, index_t first, index_t rows, T* patches),               \
+        (g, framed, first, rows, patches))
+
+#define STRUCTOPT_KERNELS_PATCHES(ROW, SIZE)                                                       \
+    STRUCTOPT_KERNELS_PATCHES_OF(ROW, float, f32)                                                  \
+    STRUCTOPT_KERNELS_PATCHES_OF(ROW, double, f64)
 
 #define STRUCTOPT_KERNELS_CONVOLUTION_OF(ROW, T, t)                                                \
     ROW(convolution_forward_bytes_##t, std::size_t,                                                \
@@ -426,6 +466,8 @@
     STRUCTOPT_KERNELS_QUANTIZE_ROWS(ROW, SIZE)                                                     \
     STRUCTOPT_KERNELS_PACK_S8(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_GEMM_S8(ROW, SIZE)                                                           \
+    STRUCTOPT_KERNELS_PACK_LOW_BIT(ROW, SIZE)                                                      \
+    STRUCTOPT_KERNELS_GEMM_LOW_BIT(ROW, SIZE)                                                      \
     STRUCTOPT_KERNELS_IMAGE_S8(ROW, SIZE)                                                          \
     STRUCTOPT_KERNELS_CONVOLUTION_S8(ROW, SIZE)                                                    \
     STRUCTOPT_KERNELS_SPMM_CSR(ROW, SIZE)                                                          \
@@ -440,6 +482,7 @@
     STRUCTOPT_KERNELS_SPMM_NM(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_SPMM_BSR(ROW, SIZE)                                                          \
     STRUCTOPT_KERNELS_IM2COL(ROW, SIZE)                                                            \
+    STRUCTOPT_KERNELS_PATCHES(ROW, SIZE)                                                           \
     STRUCTOPT_KERNELS_CONVOLUTION(ROW, SIZE)                                                       \
     STRUCTOPT_KERNELS_CONVOLUTION_PACKED(ROW, SIZE)                                                \
     STRUCTOPT_KERNELS_DEPTHWISE(ROW, SIZE)                                                         \
@@ -470,6 +513,7 @@ struct bsr_operand;
 template <class Index>
 struct vectors_s8_operand;
 struct nm_s8_operand;
+struct low_bit_shape;
 struct code_operand;
 struct code_result;
 struct integer_start;

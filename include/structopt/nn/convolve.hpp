@@ -13,6 +13,7 @@
 #pragma once
 
 #include <structopt/kernel/convolution.hpp>
+#include <structopt/kernel/patches.hpp>
 #include <structopt/nn/storage.hpp>
 
 #include <string>
@@ -110,14 +111,27 @@ inline index_t patch_positions(const kernel::window& w) noexcept
     return (w.trivial() ? w.out_h : kernel::convolution_block_rows(w)) * w.out_w;
 }
 
-/// Bytes of the patches of one block.
+/// Elements of the patches of one block, and what is written behind them.
+template <class T>
+index_t patch_elements(const kernel::window& w) noexcept
+{
+    return w.rows() * detail::patch_positions(w) + kernel::register_room<T>;
+}
+
+/// Bytes of the framed image and of the patches of one block.
 template <class T>
 std::size_t patch_bytes(const kernel::window& w) noexcept
 {
-    return w.trivial() ? 0 : scratch_size<T>(w.rows() * detail::patch_positions(w));
+    return w.trivial() ? 0
+                       : scratch_size<T>(kernel::framed_size<T>(w)) +
+                             scratch_size<T>(detail::patch_elements<T>(w));
 }
 
 /// Calls `body(block's window, patches [positions, depth], first position, scratch left)`.
+///
+/// An image comes from far away where there are many: it is read once, in order, by `frame`, which
+/// the processor foresees. Reading it row by row between the writes of patches costs 25 ns per cache
+/// line.
 template <class T, class Body>
 void for_each_block(const kernel::window& w, const T* x, scratch space, const Body& body) noexcept
 {
@@ -126,12 +140,14 @@ void for_each_block(const kernel::window& w, const T* x, scratch space, const Bo
         body(w, view<const T, 2>(x, {w.columns(), w.rows()}, {1, w.columns()}), 0, space);
         return;
     }
-    T* const patches = space.template take<T>(w.rows() * detail::patch_positions(w));
+    T* const framed = space.template take<T>(kernel::framed_size<T>(w));
+    T* const patches = space.template take<T>(detail::patch_elements<T>(w));
+    kernel::frame(w, x, framed);
     const index_t rows = kernel::convolution_block_rows(w);
     for (index_t first = 0; first < w.out_h; first += rows)
     {
         const kernel::window part = kernel::convolution_block(w, first, rows);
-        kernel::im2col(part, x, patches);
+        kernel::gather_patches(w, framed, first, part.out_h, patches);
         body(part, view<const T, 2>(patches, {part.columns(), part.rows()}, {1, part.columns()}),
             first * w.out_w, space);
     }

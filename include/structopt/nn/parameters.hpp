@@ -222,6 +222,26 @@ std::vector<parameter_span<T>> trainable_parameters(L& network)
     return list;
 }
 
+/// Addresses of the trainable parameters, in the order of `trainable_parameters`: to find a layer's own
+/// among them.
+template <class L>
+std::vector<const void*> trainable_addresses(const L& network)
+{
+    std::vector<const void*> list;
+    visit_parameters(network,
+        [&](const parameter_name&, const auto& parameter, role kind)
+        {
+            if constexpr (trainable_parameter<const std::remove_cvref_t<decltype(parameter)>>)
+            {
+                if (kind != role::statistic)
+                {
+                    list.push_back(&parameter);
+                }
+            }
+        });
+    return list;
+}
+
 /// Sets every trainable number of a network to zero.
 template <class L>
 void set_zero(L& network)

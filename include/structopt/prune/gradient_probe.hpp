@@ -8,6 +8,7 @@
 #include <structopt/nn/cache.hpp>
 #include <structopt/nn/dense.hpp>
 #include <structopt/nn/dropout.hpp>
+#include <structopt/nn/layer_identity.hpp>
 #include <structopt/prune/unit_flow.hpp>
 
 #include <algorithm>
@@ -289,7 +290,7 @@ concept probed_inside = calibrate::detail::open_container<L> && !nn::has_paramet
 
 template <class L>
 auto probe_below(const L& layer, gradient_tally& tally, const std::vector<const void*>& parameters,
-    const std::vector<calibrate::detail::leaf_identity>& leaves)
+    const std::vector<nn::layer_identity>& leaves)
 {
     if constexpr (probed_inside<L>)
     {
@@ -302,12 +303,12 @@ auto probe_below(const L& layer, gradient_tally& tally, const std::vector<const 
     else
     {
         std::vector<std::size_t> positions;
-        for (const void* const address : detail::trainable_addresses(layer))
+        for (const void* const address : nn::trainable_addresses(layer))
         {
             positions.push_back(static_cast<std::size_t>(
                 std::find(parameters.begin(), parameters.end(), address) - parameters.begin()));
         }
-        const auto self = calibrate::detail::leaf_identity::of(layer);
+        const auto self = nn::layer_identity::of(layer);
         const bool known =
             positions.empty()
                 ? std::find(leaves.begin(), leaves.end(), self) != leaves.end()
@@ -340,13 +341,13 @@ auto probe(const Network& network, gradient_tally& tally)
                 }
             }
         });
-    std::vector<calibrate::detail::leaf_identity> leaves;
+    std::vector<nn::layer_identity> leaves;
     calibrate::visit_layers(network,
         [&](index_t, const auto& layer)
         {
-            leaves.push_back(calibrate::detail::leaf_identity::of(layer));
+            leaves.push_back(nn::layer_identity::of(layer));
         });
-    return detail::probe_below(network, tally, detail::trainable_addresses(network), leaves);
+    return detail::probe_below(network, tally, nn::trainable_addresses(network), leaves);
 }
 
 } // namespace prune::detail

@@ -151,7 +151,7 @@ void visit_evidence(const Network& network, const observations<Network>& seen, e
 {
     using T = nn::value_type<Network>;
     detail::check_observations(network, seen, needed);
-    const auto addresses = detail::trainable_addresses(network);
+    const auto addresses = nn::trainable_addresses(network);
     const auto flows = detail::unit_flows(network);
     const auto numbers = [](const std::optional<Network>& from)
     {

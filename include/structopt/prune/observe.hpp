@@ -353,7 +353,7 @@ void observe_activations(const Network& network, const Data& data, std::span<con
     constexpr bool inputs = includes(Needs, evidence::inputs);
     constexpr bool outputs = includes(Needs, evidence::outputs);
     const auto flows = detail::unit_flows(network);
-    const auto addresses = detail::trainable_addresses(network);
+    const auto addresses = nn::trainable_addresses(network);
     std::vector<std::string> names;
     nn::visit_parameters(network,
         [&](const nn::parameter_name& name, const auto& parameter, nn::role)

@@ -178,7 +178,7 @@ template <class T, class L, class Find>
 void shrink_below(
     L& layer, const unit_change<T>& change, const Find& find, std::vector<const unit_record*>& done)
 {
-    if (const unit_record* const record = find(detail::key_of(std::as_const(layer))))
+    if (const unit_record* const record = find(nn::layer_identity::of(std::as_const(layer))))
     {
         if (std::find(done.begin(), done.end(), record) != done.end())
         {
@@ -222,7 +222,7 @@ void shrink(L& layer, const unit_change<T>& change, const Find& find)
 template <class T, class L>
 L rebuild(const L& layer, const unit_change<T>& change)
 {
-    if (const unit_record* const record = change.graph.find(detail::key_of(layer)))
+    if (const unit_record* const record = change.graph.find(nn::layer_identity::of(layer)))
     {
         const layer_change what(*record, change.removal);
         if (!what.rows && !what.columns)
@@ -257,7 +257,7 @@ L rebuild(const L& layer, const unit_change<T>& change)
         detail::list_layers(layer, nullptr, from);
         detail::list_layers(copy, nullptr, to);
         detail::shrink(copy, change,
-            [&](const layer_key& key) -> const unit_record*
+            [&](const nn::layer_identity& key) -> const unit_record*
             {
                 for (std::size_t i = 0; i < to.size(); ++i)
                 {

@@ -16,25 +16,6 @@ STRUCTOPT_BEGIN_NAMESPACE
 namespace prune::detail
 {
 
-/// Addresses of the trainable parameters, in the order of `nn::trainable_parameters`.
-template <class Network>
-std::vector<const void*> trainable_addresses(const Network& network)
-{
-    std::vector<const void*> list;
-    nn::visit_parameters(network,
-        [&](const nn::parameter_name&, const auto& parameter, nn::role kind)
-        {
-            if constexpr (nn::trainable_parameter<const std::remove_cvref_t<decltype(parameter)>>)
-            {
-                if (kind != nn::role::statistic)
-                {
-                    list.push_back(&parameter);
-                }
-            }
-        });
-    return list;
-}
-
 /// A layer with a weight, and what its units meet in the `sequential` behind it.
 template <class T>
 struct unit_flow

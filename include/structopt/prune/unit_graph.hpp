@@ -13,6 +13,7 @@
 #pragma once
 
 #include <structopt/nn/layer.hpp>
+#include <structopt/nn/layer_identity.hpp>
 #include <structopt/nn/parameters.hpp>
 #include <structopt/nn/storage.hpp>
 #include <structopt/prune/kept_units.hpp>
@@ -33,27 +34,9 @@ namespace prune
 namespace detail
 {
 
-/// A layer is told apart by its address and its type: a container may lie where its first child lies.
-struct layer_key
-{
-    const void* address = nullptr;
-    const void* type = nullptr;
-
-    friend bool operator==(const layer_key&, const layer_key&) = default;
-};
-
-template <class L>
-inline char type_mark = 0;
-
-template <class L>
-layer_key key_of(const L& layer) noexcept
-{
-    return {&layer, &type_mark<L>};
-}
-
 struct named_layer
 {
-    layer_key key;
+    nn::layer_identity key;
     std::string name;
 };
 
@@ -61,7 +44,7 @@ struct named_layer
 template <class L>
 void list_layers(const L& layer, const nn::parameter_name* path, std::vector<named_layer>& list)
 {
-    list.push_back({detail::key_of(layer), path != nullptr ? path->text() : std::string()});
+    list.push_back({nn::layer_identity::of(layer), path != nullptr ? path->text() : std::string()});
     if constexpr (nn::has_children<const L>)
     {
         L::children(layer,
@@ -124,7 +107,7 @@ private:
 /// -1 where it stays for good.
 struct unit_record
 {
-    layer_key key;
+    nn::layer_identity key;
     std::string name;
     nn::coupling coupling = nn::coupling::blocks;
     /// Whether its rows are units: it mixes, and has a weight.
@@ -155,7 +138,7 @@ struct unit_graph
     /// Units below this number are the input's: what is removed of them is columns alone.
     index_t input_units = 0;
 
-    const unit_record* find(const layer_key& key) const noexcept
+    const unit_record* find(const nn::layer_identity& key) const noexcept
     {
         for (const unit_record& record : records)
         {

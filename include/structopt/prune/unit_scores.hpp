@@ -368,18 +368,7 @@ template <class Network, std::size_t N>
 unit_scores score_units(
     const Network& network, const shape<N>& sample, const prune::scores& found, bool inputs)
 {
-    detail::rows_of rows{found, {}};
-    nn::visit_parameters(network,
-        [&](const nn::parameter_name&, const auto& parameter, nn::role kind)
-        {
-            if constexpr (nn::trainable_parameter<const std::remove_cvref_t<decltype(parameter)>>)
-            {
-                if (kind != nn::role::statistic)
-                {
-                    rows.addresses.push_back(&parameter);
-                }
-            }
-        });
+    const detail::rows_of rows{found, nn::trainable_addresses(network)};
     return prune::score_units_by(network, sample, rows, inputs);
 }
 

@@ -191,7 +191,7 @@ private:
         static_assert(N >= 2 && rank >= 2, "units lie along axis 1");
         traced_units<T, rank> out;
         out.extents = extents;
-        const layer_key key = detail::key_of(layer);
+        const auto key = nn::layer_identity::of(layer);
         const auto name = std::find_if(m_names.begin(), m_names.end(),
             [&](const named_layer& each)
             {
@@ -362,7 +362,7 @@ private:
         const auto extents = nn::layer_traits<L>::output_shape(layer, in.extents);
         traced_units<T, std::tuple_size_v<decltype(extents)>> out;
         out.extents = extents;
-        const unit_record* const found = m_graph.find(detail::key_of(layer));
+        const unit_record* const found = m_graph.find(nn::layer_identity::of(layer));
         if (found == nullptr)
         {
             out.units.assign(static_cast<std::size_t>(extents[1]), none);
@@ -567,7 +567,7 @@ unit_graph find_units(const Network& network, const shape<N>& sample, bool input
 template <class L, class F>
 void for_each_record(L& layer, const unit_graph& graph, const F& f)
 {
-    if (const unit_record* const record = graph.find(detail::key_of(std::as_const(layer))))
+    if (const unit_record* const record = graph.find(nn::layer_identity::of(std::as_const(layer))))
     {
         f(layer, *record);
         return;

@@ -416,7 +416,7 @@ Network compact(Network&& network, const shape<N>& sample, const kept_units& kep
         const auto removal = detail::removal_of(graph, kept);
         detail::shrink(network,
             detail::plan_removal(std::as_const(network), sample, graph, removal),
-            [&](const detail::layer_key& key)
+            [&](const nn::layer_identity& key)
             {
                 return graph.find(key);
             });

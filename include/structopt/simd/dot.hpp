@@ -255,7 +255,7 @@ struct dot<Arch, dot_kind::pairs>
         return add(sum, w, widen<activations>(x));
     }
 
-private:
+    /// The even and the odd bytes of a register as int16.
     template <class Halves>
     static STRUCTOPT_ALWAYS_INLINE Halves widen(const vector& w) noexcept
     {
@@ -277,6 +277,8 @@ private:
             return {_mm_srai_epi16(_mm_slli_epi16(w, 8), 8), _mm_srai_epi16(w, 8)};
         }
     }
+
+private:
     static STRUCTOPT_ALWAYS_INLINE vector multiply(const vector& a, const vector& b) noexcept
     {
 #if defined(__AVX512BW__)

@@ -37,7 +37,7 @@ struct measure_plan_options
 };
 
 /// Times the products by all formats on the whole grid, for the instruction set that kernels run on:
-/// about two minutes and 1 GB for float, less with smaller `most_elements`.
+/// two to three minutes and 1 GB for float, less with smaller `most_elements`.
 ///
 /// One thread is timed by the program's processor time, so that other programs matter little; with several threads
 /// (OpenMP) the time is that of a clock on the wall. Pin the thread to a core for steady numbers.
@@ -96,52 +96,84 @@ tensor<T, 2> plan_matrix_for(
     return w;
 }
 
-/// One product to be timed.
+/// What products of one use have in common: x, and room for y.
+template <class T>
+struct timed_operands
+{
+    /// Bytes of x and y that images may take together, beyond the second cache level; and
+    /// multiply-adds of those that are timed at once.
+    static constexpr index_t most_bytes = index_t{1} << 23;
+    static constexpr index_t most_products = index_t{1} << 27;
+
+    weight_use use;
+    kernel::window window = {};
+    index_t images = 1;  ///< that are there: those of the use, as far as they are allowed
+    index_t at_once = 1; ///< of them, in one call
+    buffer<T> x;
+    buffer<T> y;
+
+    /// `side` is that of a convolution's window; its image is as square as it can be.
+    timed_operands(index_t rows, index_t columns, const weight_use& for_use, index_t side = 3)
+        : use(for_use)
+    {
+        const index_t batch = use.batch;
+        index_t inputs = columns;
+        if (use.kind == layer_kind::convolution)
+        {
+            window.kernel_h = window.kernel_w = side;
+            window.pad_top = window.pad_left = side / 2;
+            window.channels = columns / (side * side);
+            inputs = window.channels;
+            index_t height = 1;
+            while ((height + 1) * (height + 1) <= batch)
+            {
+                ++height;
+            }
+            window.height = window.out_h = height;
+            window.width = window.out_w = batch / height;
+            const auto bytes = (inputs + rows) * batch * static_cast<index_t>(sizeof(T));
+            images = std::clamp<index_t>(most_bytes / bytes, 1, use.images);
+            at_once = std::clamp<index_t>(most_products / (rows * columns * batch), 1, images);
+        }
+        x.assign(static_cast<std::size_t>(images * batch * inputs), T(0.25));
+        y.assign(static_cast<std::size_t>(images * batch * rows), T(0));
+    }
+};
+
+/// One product to be timed; of a convolution of many images, some after the other, so that each comes
+/// from where it would.
 template <class T>
 class timed_product
 {
 public:
-    /// `window` is the side of a convolution's window; its image is as square as it can be.
-    timed_product(planned_weight<T> weight, layer_kind kind, index_t batch, index_t window = 3)
+    timed_product(planned_weight<T> weight, timed_operands<T>& operands)
         : m_weight(std::move(weight))
-        , m_kind(kind)
-        , m_batch(batch)
+        , m_operands(&operands)
     {
-        const index_t rows = traits::rows(m_weight);
-        const index_t columns = traits::columns(m_weight);
-        if (kind == layer_kind::convolution)
-        {
-            m_window.kernel_h = m_window.kernel_w = window;
-            m_window.pad_top = m_window.pad_left = window / 2;
-            m_window.channels = columns / (window * window);
-            index_t side = 1;
-            while ((side + 1) * (side + 1) <= batch)
-            {
-                ++side;
-            }
-            m_window.height = m_window.out_h = side;
-            m_window.width = m_window.out_w = batch / side;
-        }
-        m_x.assign(static_cast<std::size_t>(batch * columns), T(0.25));
-        m_y.assign(static_cast<std::size_t>(batch * rows), T(0));
-        m_scratch.resize(kind == layer_kind::dense ? traits::scratch_bytes(m_weight, batch)
-                                                   : convolve_bytes(m_weight, m_window, 1));
+        m_scratch.resize(operands.use.kind == layer_kind::dense
+                             ? traits::scratch_bytes(m_weight, operands.use.batch)
+                             : convolve_bytes(m_weight, operands.window, 1));
     }
 
     void run() noexcept
     {
+        timed_operands<T>& o = *m_operands;
         const scratch space(m_scratch.data(), m_scratch.size());
-        if (m_kind == layer_kind::convolution)
+        const index_t rows = traits::rows(m_weight);
+        if (o.use.kind == layer_kind::convolution)
         {
-            convolve(m_weight, 1, m_window, 1, m_x.data(), nullptr, m_y.data(), space);
+            m_image = m_image + o.at_once <= o.images ? m_image : 0;
+            const index_t pixels = o.window.channels * o.window.height * o.window.width;
+            convolve(m_weight, o.at_once, o.window, 1, o.x.data() + m_image * pixels, nullptr,
+                o.y.data() + m_image * rows * o.window.columns(), space);
+            m_image += o.at_once;
             return;
         }
-        const index_t rows = traits::rows(m_weight);
-        traits::product(m_weight, {m_x.data(), shape<2>{m_batch, traits::columns(m_weight)}},
-            nullptr, {m_y.data(), shape<2>{m_batch, rows}}, space);
+        traits::product(m_weight, {o.x.data(), shape<2>{o.use.batch, traits::columns(m_weight)}},
+            nullptr, {o.y.data(), shape<2>{o.use.batch, rows}}, space);
     }
 
-    /// Seconds of one product, over as many as take `least` seconds together.
+    /// Seconds of one product (of all images of the use), over as many as take `least` seconds together.
     double seconds(double least) noexcept
     {
         for (;;)
@@ -159,7 +191,9 @@ public:
             const double taken = plan_seconds() - start;
             if ((taken > 0 && taken >= least) || m_products >= (index_t{1} << 30))
             {
-                return taken / static_cast<double>(m_products);
+                return taken / static_cast<double>(m_products) *
+                       static_cast<double>(m_operands->use.images) /
+                       static_cast<double>(m_operands->at_once);
             }
             m_products = taken < least / 16 ? m_products * 8 : m_products * 2;
         }
@@ -169,12 +203,9 @@ private:
     using traits = storage_traits<planned_weight<T>>;
 
     planned_weight<T> m_weight;
-    layer_kind m_kind;
-    index_t m_batch;
-    kernel::window m_window = {};
-    buffer<T> m_x;
-    buffer<T> m_y;
+    timed_operands<T>* m_operands;
     buffer<std::byte> m_scratch;
+    index_t m_image = 0; ///< the next one
     index_t m_products = 1;
 };
 
@@ -221,7 +252,7 @@ std::vector<product_time> time_products(
     return medians;
 }
 
-/// Measures all batches of one matrix size at one density: formats with a density, or N:M.
+/// Measures all batches and numbers of images of one matrix size at one density: formats with a density, or N:M.
 template <class T>
 void measure_size(plan_table& table, layer_kind kind, std::size_t size, std::size_t density,
     const std::vector<weight_format>& formats, const measure_plan_options& options)
@@ -251,28 +282,35 @@ void measure_size(plan_table& table, layer_kind kind, std::size_t size, std::siz
             keep(tiled->slots());
         }
     }
-    for (std::size_t batch = 0; batch < grid.batches.size(); ++batch)
+    for (std::size_t image = 0; image < grid.images.size(); ++image)
     {
-        std::vector<timed_product<T>> products;
-        for (const planned_weight<T>& weight : weights)
+        for (std::size_t batch = 0; batch < grid.batches.size(); ++batch)
         {
-            products.emplace_back(weight, kind, grid.batches[batch]);
-        }
-        const std::vector<product_time> times = time_products(products, options);
-        for (std::size_t i = 0; i < formats.size(); ++i)
-        {
-            if (is_dense(formats[i]))
+            const weight_use use{kind, grid.batches[batch], grid.images[image]};
+            const std::size_t point = grid.place(size, image, batch);
+            timed_operands<T> operands(rows, columns, use);
+            std::vector<timed_product<T>> products;
+            for (const planned_weight<T>& weight : weights)
             {
-                const double each = 1e15 * times[i].seconds /
-                                    (static_cast<double>(rows) * static_cast<double>(columns) *
-                                        static_cast<double>(grid.batches[batch]));
-                table.of(kind).dense[size * grid.batches.size() + batch] =
-                    static_cast<std::uint32_t>(std::clamp(each, 1.0, 4e9));
-                continue;
+                products.emplace_back(weight, operands);
             }
-            const double ratio = 1000 * times[i].by_first;
-            table.of(kind).ratios[plan_table::ratio_place(kind, formats[i], size, batch, density)] =
-                static_cast<std::uint16_t>(std::lround(std::clamp(ratio, 1.0, 65535.0)));
+            const std::vector<product_time> times = time_products(products, options);
+            for (std::size_t i = 0; i < formats.size(); ++i)
+            {
+                if (is_dense(formats[i]))
+                {
+                    const double each =
+                        1e15 * times[i].seconds /
+                        (static_cast<double>(rows) * static_cast<double>(columns) *
+                            static_cast<double>(use.batch) * static_cast<double>(use.images));
+                    table.of(kind).dense[point] =
+                        static_cast<std::uint32_t>(std::clamp(each, 1.0, 4e9));
+                    continue;
+                }
+                const double ratio = 1000 * times[i].by_first;
+                table.of(kind).ratios[plan_table::ratio_place(kind, formats[i], point, density)] =
+                    static_cast<std::uint16_t>(std::lround(std::clamp(ratio, 1.0, 65535.0)));
+            }
         }
     }
 }

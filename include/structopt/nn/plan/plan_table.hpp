@@ -1,20 +1,20 @@
 /// @file
 /// Measured times of products by weights in every format, and what they say of other products.
 ///
-/// A table has two parts: dense layers, whose x and y are batch-major, and convolutions (3 x 3, of one
-/// image), whose patches are feature-major. Each has, on a grid of matrices and batches (positions of
-/// an image count as its batch),
+/// A table has two parts: dense layers, whose x and y are batch-major, and convolutions (3 x 3), whose
+/// patches are feature-major. Each has, on a grid of matrices, numbers of images and batches (positions
+/// of an image count as its batch; one image is near, of many each comes from further away),
 ///
 /// | what | unit |
 /// |---|---|
-/// | time of the dense product | femtoseconds per multiply-add |
+/// | time of the dense product | femtoseconds per multiply-add of all images |
 /// | time of each sparse format at each density | thousandths of the dense one; 0: not known |
 /// | slots of `sliced` and `tiled` at each density | thousandths of the non-zeros: their padding |
 ///
 /// In between, times are linear in the density, and their logarithms linear in the logarithms of the
-/// matrix's elements and of the batch. Ratios are the more careful ones: between two batches the
-/// larger neighbour and a fifth of it, for a matrix that is not square the larger of its own and that
-/// of its short side. Outside the grid they are those at its edge; but above the highest density, and
+/// matrix's elements, of the batch and of the number of images. Ratios are the more careful ones: between
+/// two batches the larger neighbour and a fifth of it, between two numbers of images the larger neighbour,
+/// for a matrix that is not square the larger of its own and that of its short side. Outside the grid they are those at its edge; but above the highest density, and
 /// for matrices that are smaller or more slender (`plan_table::covers`), nothing is known. The densities of
 /// a random pattern are measured; a pattern that takes more padding counts as a denser one, and beyond
 /// half as much again nothing is known.
@@ -67,11 +67,18 @@ struct plan_grid
 {
     std::span<const index_t> rows;    ///< of the matrices
     std::span<const index_t> columns; ///< of the matrices
+    std::span<const index_t> images;
     std::span<const index_t> batches;
 
     std::size_t sizes() const noexcept
     {
         return rows.size();
+    }
+
+    /// Place of a point among those of one density.
+    std::size_t place(std::size_t size, std::size_t image, std::size_t batch) const noexcept
+    {
+        return (size * images.size() + image) * batches.size() + batch;
     }
 };
 
@@ -83,9 +90,11 @@ namespace detail
 
 inline constexpr std::array<index_t, 5> plan_dense_extents{32, 128, 512, 1024, 4096};
 inline constexpr std::array<index_t, 7> plan_dense_batches{1, 2, 4, 8, 16, 64, 256};
+inline constexpr std::array<index_t, 1> plan_dense_images{1};
 inline constexpr std::array<index_t, 3> plan_filters{16, 64, 256};
 inline constexpr std::array<index_t, 3> plan_patches{144, 576, 2304};
 inline constexpr std::array<index_t, 4> plan_positions{16, 64, 256, 1024};
+inline constexpr std::array<index_t, 2> plan_images{1, 16};
 
 } // namespace detail
 
@@ -93,9 +102,11 @@ inline plan_grid plan_grid_of(layer_kind kind) noexcept
 {
     if (kind == layer_kind::dense)
     {
-        return {detail::plan_dense_extents, detail::plan_dense_extents, detail::plan_dense_batches};
+        return {detail::plan_dense_extents, detail::plan_dense_extents, detail::plan_dense_images,
+            detail::plan_dense_batches};
     }
-    return {detail::plan_filters, detail::plan_patches, detail::plan_positions};
+    return {
+        detail::plan_filters, detail::plan_patches, detail::plan_images, detail::plan_positions};
 }
 
 /// The format that dense weights are multiplied in fastest.
@@ -142,10 +153,10 @@ public:
     }
 
     /// Numbers of one kind of layer. The densities of a format follow each other, then batches,
-    /// matrices, formats.
+    /// numbers of images, matrices, formats.
     struct part
     {
-        std::vector<std::uint32_t> dense;  ///< [matrices][batches]
+        std::vector<std::uint32_t> dense;  ///< [matrices][images][batches]
         std::vector<std::uint16_t> ratios; ///< of sparse formats
         std::vector<std::uint16_t> slots;  ///< [sliced, tiled][matrices][densities]
 
@@ -168,9 +179,10 @@ public:
         return m_parts[static_cast<std::size_t>(kind)];
     }
 
-    /// Place in `ratios` of a sparse format at a point of the grid; `density` is 0 for N:M.
-    static std::size_t ratio_place(layer_kind kind, weight_format format, std::size_t size,
-        std::size_t batch, std::size_t density) noexcept;
+    /// Place in `ratios` of a sparse format at a point of the grid (`plan_grid::place`); `density` is 0
+    /// for N:M.
+    static std::size_t ratio_place(
+        layer_kind kind, weight_format format, std::size_t point, std::size_t density) noexcept;
 
     /// Place in `slots`; `format` is `sliced` or `tiled`.
     static std::size_t slot_place(
@@ -273,6 +285,17 @@ inline axis_place place_of_batch(const plan_grid& grid, index_t batch) noexcept
         true);
 }
 
+inline axis_place place_of_images(const plan_grid& grid, index_t images) noexcept
+{
+    return place_on_axis(
+        grid.images.size(), static_cast<double>(images),
+        [&](std::size_t i)
+        {
+            return static_cast<double>(grid.images[i]);
+        },
+        true);
+}
+
 inline axis_place place_of_density(double density) noexcept
 {
     return place_on_axis(
@@ -323,8 +346,7 @@ inline plan_table::plan_table(std::string target, std::size_t element_bytes)
 
 inline std::size_t plan_table::dense_count(layer_kind kind) noexcept
 {
-    const plan_grid grid = plan_grid_of(kind);
-    return grid.sizes() * grid.batches.size();
+    return plan_grid_of(kind).place(plan_grid_of(kind).sizes(), 0, 0);
 }
 
 inline std::size_t plan_table::ratio_count(layer_kind kind) noexcept
@@ -339,15 +361,14 @@ inline std::size_t plan_table::slot_count(layer_kind kind) noexcept
     return 2 * plan_grid_of(kind).sizes() * plan_densities.size();
 }
 
-inline std::size_t plan_table::ratio_place(layer_kind kind, weight_format format, std::size_t size,
-    std::size_t batch, std::size_t density) noexcept
+inline std::size_t plan_table::ratio_place(
+    layer_kind kind, weight_format format, std::size_t point, std::size_t density) noexcept
 {
     std::size_t number = 0;
     while (detail::plan_formats[number] != format)
     {
         ++number;
     }
-    const std::size_t point = size * plan_grid_of(kind).batches.size() + batch;
     const std::size_t with = detail::plan_formats_with_density;
     const std::size_t points = dense_count(kind);
     return number < with ? (number * points + point) * plan_densities.size() + density
@@ -369,12 +390,20 @@ inline double plan_table::dense_us(
         return 0;
     }
     const plan_grid grid = plan_grid_of(use.kind);
-    const double each = detail::between(detail::place_of_size(grid, pattern.elements()),
-        detail::place_of_batch(grid, use.batch),
-        [&](std::size_t size, std::size_t batch)
-        {
-            return static_cast<double>(of(use.kind).dense[size * grid.batches.size() + batch]);
-        });
+    const auto for_images = [&](std::size_t image)
+    {
+        return detail::between(detail::place_of_size(grid, pattern.elements()),
+            detail::place_of_batch(grid, use.batch),
+            [&](std::size_t size, std::size_t batch)
+            {
+                return static_cast<double>(of(use.kind).dense[grid.place(size, image, batch)]);
+            });
+    };
+    const auto images = detail::place_of_images(grid, use.images);
+    const double fewer = for_images(images.at);
+    const double each = images.part == 0 ? fewer
+                                         : detail::between_logarithms(
+                                               fewer, for_images(images.at + 1), images.part);
     return each * 1e-9 * pattern.elements() * static_cast<double>(use.batch) *
            static_cast<double>(use.images);
 }
@@ -434,12 +463,14 @@ inline double plan_table::ratio(
                        format == weight_format::nm4x8;
     const auto place = fixed ? detail::axis_place{} : detail::place_of_density(density);
     const plan_grid grid = plan_grid_of(use.kind);
-    const auto value = [&](std::size_t size, std::size_t batch)
+    const auto images = detail::place_of_images(grid, use.images);
+    const auto value_for = [&](std::size_t size, std::size_t image, std::size_t batch)
     {
         const auto at = [&](std::size_t d)
         {
             return static_cast<double>(
-                of(use.kind).ratios[ratio_place(use.kind, format, size, batch, d)]);
+                of(use.kind)
+                    .ratios[ratio_place(use.kind, format, grid.place(size, image, batch), d)]);
         };
         const double low = at(place.at);
         if (place.part == 0)
@@ -448,6 +479,16 @@ inline double plan_table::ratio(
         }
         const double high = at(place.at + 1);
         return low > 0 && high > 0 ? low * (1 - place.part) + high * place.part : 0.0;
+    };
+    const auto value = [&](std::size_t size, std::size_t batch)
+    {
+        const double few = value_for(size, images.at, batch);
+        if (images.part == 0)
+        {
+            return few;
+        }
+        const double many = value_for(size, images.at + 1, batch);
+        return few > 0 && many > 0 ? std::max(few, many) : 0.0;
     };
     const auto for_elements = [&](double elements)
     {
@@ -476,7 +517,7 @@ inline double plan_table::ratio(
 namespace detail
 {
 
-inline constexpr std::string_view plan_table_title = "structopt plan table 1";
+inline constexpr std::string_view plan_table_title = "structopt plan table 2";
 
 /// Numbers of a list on lines of at most 20, behind the list's name.
 template <class Number>
