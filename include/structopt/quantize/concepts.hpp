@@ -62,7 +62,8 @@ struct any_rounding
 ///
 /// Parameters come from `fit`: see `range_scheme` and `data_scheme`. Members that change what
 /// codes mean are named by `std::string options() const`, for files. Optional: `codes`, a
-/// `code_range`, where not all codes of that width are used.
+/// `code_range`, where not all codes of that width are used; `decode_by_table`, where `decode` is slow
+/// enough for a table of all codes.
 template <class S>
 concept scheme = std::regular<typename S::parameters> && requires(const S& s, float x,
     std::int32_t code, const typename S::parameters& p, const detail::any_rounding& round)

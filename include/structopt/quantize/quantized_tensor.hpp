@@ -7,6 +7,7 @@
 #include <structopt/quantize/concepts.hpp>
 #include <structopt/quantize/granularity.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -51,6 +52,22 @@ std::string position_text(index_t at, const shape<N>& extents)
 }
 
 } // namespace detail
+
+/// What each of the 2^bits stored codes stands for, of a scheme with at most 8 bits: entry i is that
+/// of the bits i, so negative codes come last. Codes that the scheme has not stand for 0.
+template <class S>
+    requires(S::bits <= 8)
+std::array<float, std::size_t{1} << S::bits> decode_table(
+    const S& scheme, const typename S::parameters& p)
+{
+    std::array<float, std::size_t{1} << S::bits> table{};
+    constexpr code_range range = codes_of<S>();
+    for (std::int32_t code = range.lowest; code <= range.highest; ++code)
+    {
+        table[narrow_code<S::bits>(code)] = scheme.decode(code, p);
+    }
+    return table;
+}
 
 /// A tensor of N axes in codes of `Scheme::bits` bits, row-major and without gaps (`bit_pack.hpp`),
 /// with one `Scheme::parameters` per slice. Made by `quantize::encode`.
@@ -296,10 +313,21 @@ template <class S>
 void decode_run(const S& s, const typename S::parameters& parameters,
     const code_word<S::bits>* codes, index_t n, float* values)
 {
-    const typename S::parameters p = parameters; // nobody else writes it: stays in registers
-    for (index_t i = 0; i < n; ++i)
+    if constexpr (requires { S::decode_by_table; } && S::bits <= 8)
     {
-        values[i] = s.decode(widen_code<S::bits, S::is_signed>(codes[i]), p);
+        const auto table = decode_table(s, parameters);
+        for (index_t i = 0; i < n; ++i)
+        {
+            values[i] = table[codes[i]];
+        }
+    }
+    else
+    {
+        const typename S::parameters p = parameters; // nobody else writes it: stays in registers
+        for (index_t i = 0; i < n; ++i)
+        {
+            values[i] = s.decode(widen_code<S::bits, S::is_signed>(codes[i]), p);
+        }
     }
 }
 
