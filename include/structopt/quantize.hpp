@@ -4,8 +4,10 @@
 
 #include <structopt/quantize/additive_powers.hpp>
 #include <structopt/quantize/affine.hpp>
+#include <structopt/quantize/binary.hpp>
 #include <structopt/quantize/bit_pack.hpp>
 #include <structopt/quantize/clipping.hpp>
+#include <structopt/quantize/codebook.hpp>
 #include <structopt/quantize/concepts.hpp>
 #include <structopt/quantize/encode.hpp>
 #include <structopt/quantize/error.hpp>
@@ -23,3 +25,4 @@
 #include <structopt/quantize/stored_as.hpp>
 #include <structopt/quantize/symmetric.hpp>
 #include <structopt/quantize/symmetric_int8.hpp>
+#include <structopt/quantize/ternary.hpp>
