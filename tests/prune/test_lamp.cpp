@@ -8,9 +8,11 @@
 
 #include "support/message.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -21,6 +23,7 @@ namespace test_lamp
 using namespace structopt;
 
 static_assert(prune::weight_criterion<prune::lamp>);
+static_assert(prune::size_ranking_criterion<prune::lamp>);
 
 TEST_CASE_TEMPLATE("scores against the sum written out, with ties and zeros", T, float, double)
 {
@@ -58,6 +61,79 @@ TEST_CASE_TEMPLATE("scores against the sum written out, with ties and zeros", T,
         CHECK(static_cast<double>(scores[1]) == doctest::Approx(4.0 / 20));
         CHECK(scores[2] == T(1));
     }
+}
+
+TEST_CASE_TEMPLATE("scores are the same numbers as after a comparison sort", T, float, double)
+{
+    random_engine rng(3);
+    auto w = structopt::zeros<T>(shape<2>{50, 41});
+    double largest = 0;
+    for (T& value : w)
+    {
+        value = std::round(normal<T>(rng) * 300) / 300;
+        largest = std::max(largest, std::abs(static_cast<double>(value)));
+    }
+    std::vector<T> scores(w.size());
+    prune::lamp{}.score(as_view(std::as_const(w)), std::span<T>(scores));
+    std::vector<std::size_t> order(w.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+        [&](std::size_t a, std::size_t b)
+        {
+            return std::abs(w.data()[a]) < std::abs(w.data()[b]);
+        });
+    double sum = 0;
+    for (std::size_t k = order.size(); k-- > 0;)
+    {
+        const double relative = static_cast<double>(w.data()[order[k]]) / largest;
+        const double square = relative * relative;
+        sum += square;
+        CHECK(scores[order[k]] == static_cast<T>(square / sum));
+    }
+}
+
+TEST_CASE_TEMPLATE("one ranking of the weights is that of their scores", T, float, double)
+{
+    random_engine rng(4);
+    nn::sequential net{nn::dense<T>{{.in = 150, .out = 130}, rng},
+        nn::dense<T>{{.in = 130, .out = 70}, rng}, nn::dense<T>{{.in = 70, .out = 3}, rng}};
+    const auto check = [&]
+    {
+        const auto found = prune::score(net, prune::lamp{});
+        for (const double share : {0.001, 0.5, 0.9, 0.99})
+        {
+            for (const index_t minimum : {index_t{0}, index_t{1}, index_t{90}})
+            {
+                INFO(share << ", at least " << minimum);
+                const prune::mask_options options{
+                    .sparsity = share, .scope = prune::scope::global, .minimum = minimum};
+                CHECK(prune::make_mask(net, prune::lamp{}, options) ==
+                      prune::make_mask(net, found, options));
+            }
+        }
+        const prune::mask_options half{.sparsity = 0.5};
+        CHECK(prune::make_mask(net, prune::lamp{}, half) == prune::make_mask(net, found, half));
+    };
+    check();
+    // Scales of many orders, zeros, equal sizes of both signs.
+    for (T& value : net.template layer<0>().weight)
+    {
+        value *= std::exp(4 * normal<T>(rng));
+    }
+    for (T& value : net.template layer<1>().weight)
+    {
+        value = uniform<T>(rng) < T(0.6) ? T(-0.0) : value;
+    }
+    check();
+    for (T& value : net.template layer<0>().weight)
+    {
+        value = value < 0 ? T(-0.25) : T(0.25);
+    }
+    check();
+    net.template layer<1>().weight.fill(T(0));
+    CHECK(prune::make_mask(net, prune::lamp{}, {.sparsity = 0.3, .scope = prune::scope::global}) ==
+          prune::make_mask(net, prune::score(net, prune::lamp{}),
+              prune::mask_options{.sparsity = 0.3, .scope = prune::scope::global}));
 }
 
 TEST_CASE("one ranking does not depend on the size of a layer's weights, and empties no layer")

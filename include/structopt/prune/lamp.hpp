@@ -4,6 +4,10 @@
 
 #include <structopt/core/finite.hpp>
 #include <structopt/prune/concepts.hpp>
+#include <structopt/prune/lamp_shares.hpp>
+#include <structopt/prune/lowest.hpp>
+#include <structopt/prune/radix_sort.hpp>
+#include <structopt/prune/score_list.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -25,7 +29,8 @@ namespace prune
 ///
 /// Lee et al., "Layer-adaptive Sparsity for the Magnitude-based Pruning", 2021, equation 3. The
 /// largest weight of every layer scores 1, the highest score there is; zeros score 0. Sums in double,
-/// relative to the largest weight. O(n log n) for n weights of a layer, 8 bytes each.
+/// relative to the largest weight. Scores: a sort, 16 bytes for each weight of a layer. One ranking of
+/// single weights sorts and stores the scores of a few only.
 struct lamp
 {
     template <std::floating_point T>
@@ -60,7 +65,7 @@ struct lamp
                         std::bit_cast<std::uint32_t>(values[i]) & std::uint32_t{0x7fffffff};
                     order[i] = (size << 32) | i;
                 }
-                std::sort(order.begin(), order.end());
+                detail::radix_sort(order, 32);
                 double left = 0;
                 for (std::size_t k = order.size(); k-- > 0;)
                 {
@@ -84,6 +89,32 @@ struct lamp
         {
             left = add(values[i], largest, left, scores[i]);
         }
+    }
+
+    /// How many of the `n` lowest scores of all layers are each layer's; see `size_ranking_criterion`.
+    /// Of scores that agree as floats those of earlier layers are lower.
+    std::vector<std::size_t> shares(
+        std::span<const score_list> sizes, std::span<const std::size_t> most, std::size_t n) const
+    {
+        if (detail::orders_are_short(sizes))
+        {
+            return detail::lamp_shares(sizes, most, n);
+        }
+        std::vector<std::vector<double>> scores(sizes.size());
+        std::vector<score_list> lists;
+        for (std::size_t l = 0; l < sizes.size(); ++l)
+        {
+            scores[l].resize(sizes[l].size());
+            std::vector<double> w(sizes[l].size());
+            for (std::size_t i = 0; i < w.size(); ++i)
+            {
+                w[i] = sizes[l][i];
+            }
+            score(view<const double, 2>(w.data(), shape<2>{1, static_cast<index_t>(w.size())}),
+                std::span<double>(scores[l]));
+            lists.emplace_back(scores[l]);
+        }
+        return detail::shares_of_lowest(lists, most, n);
     }
 
     friend bool operator==(const lamp&, const lamp&) = default;
