@@ -31,65 +31,74 @@ TEST_SUITE("smoke")
 {
     TEST_CASE("one update drops the smallest weights and grows where the gradient is largest")
     {
-        const sparse_problem p;
-        auto net = p.network();
-        const auto before = first_mask(net);
-        // Of 30 weights 0.4 / 2 (1 + cos(pi 2 / 4)) = 0.2 move at step 2 of 4, of 10 two.
-        prune::rigl moving{before, {.every = 2, .fraction = 0.4, .until = 1.0}};
-        sparse_problem::network_type values = net;
-        sparse_problem::network_type slopes = net;
-        prune::mask expected = before;
-        struct look
+        // Of 30 weights 0.4 / 2 (1 + cos(pi 2 / 4)) = 0.2 move at step 2 of 4, of 10 two; as many
+        // half the way from 0.3 to 0.1, and anywhere with 0.2 from the first to the last.
+        for (const prune::rigl_options& how :
+            {prune::rigl_options{.every = 2, .fraction = 0.4, .until = 1.0},
+                prune::rigl_options{
+                    .every = 2, .fraction = 0.3, .final_fraction = 0.1, .until = 1.0},
+                prune::rigl_options{
+                    .every = 2, .fraction = 0.2, .final_fraction = 0.2, .until = 1.0}})
         {
-            prune::mask& expected;
-
-            void on_gradients(train::context<sparse_problem::network_type>& at) const
+            const sparse_problem p;
+            auto net = p.network();
+            const auto before = first_mask(net);
+            prune::rigl moving{before, how};
+            sparse_problem::network_type values = net;
+            sparse_problem::network_type slopes = net;
+            prune::mask expected = before;
+            struct look
             {
-                if (at.run.optimizer.step != 2)
+                prune::mask& expected;
+
+                void on_gradients(train::context<sparse_problem::network_type>& at) const
                 {
-                    return;
-                }
-                const auto w = nn::trainable_parameters<float>(at.network);
-                const auto g = nn::trainable_parameters<float>(at.gradients);
-                for (const std::size_t q : {std::size_t{0}, std::size_t{2}})
-                {
-                    auto& keep = expected.keep[q];
-                    const std::size_t n = q == 0 ? 6 : 2;
-                    for (std::size_t k = 0; k < n; ++k)
+                    if (at.run.optimizer.step != 2)
                     {
-                        std::size_t least = keep.size();
-                        for (std::size_t i = 0; i < keep.size(); ++i)
-                        {
-                            if (keep[i] == 1 &&
-                                (least == keep.size() ||
-                                    std::abs(w[q].values[i]) < std::abs(w[q].values[least])))
-                            {
-                                least = i;
-                            }
-                        }
-                        keep[least] = 0;
+                        return;
                     }
-                    for (std::size_t k = 0; k < n; ++k)
+                    const auto w = nn::trainable_parameters<float>(at.network);
+                    const auto g = nn::trainable_parameters<float>(at.gradients);
+                    for (const std::size_t q : {std::size_t{0}, std::size_t{2}})
                     {
-                        std::size_t most = keep.size();
-                        for (std::size_t i = 0; i < keep.size(); ++i)
+                        auto& keep = expected.keep[q];
+                        const std::size_t n = q == 0 ? 6 : 2;
+                        for (std::size_t k = 0; k < n; ++k)
                         {
-                            if (keep[i] == 0 &&
-                                (most == keep.size() ||
-                                    std::abs(g[q].values[i]) > std::abs(g[q].values[most])))
+                            std::size_t least = keep.size();
+                            for (std::size_t i = 0; i < keep.size(); ++i)
                             {
-                                most = i;
+                                if (keep[i] == 1 &&
+                                    (least == keep.size() ||
+                                        std::abs(w[q].values[i]) < std::abs(w[q].values[least])))
+                                {
+                                    least = i;
+                                }
                             }
+                            keep[least] = 0;
                         }
-                        keep[most] = 1;
+                        for (std::size_t k = 0; k < n; ++k)
+                        {
+                            std::size_t most = keep.size();
+                            for (std::size_t i = 0; i < keep.size(); ++i)
+                            {
+                                if (keep[i] == 0 &&
+                                    (most == keep.size() ||
+                                        std::abs(g[q].values[i]) > std::abs(g[q].values[most])))
+                                {
+                                    most = i;
+                                }
+                            }
+                            keep[most] = 1;
+                        }
                     }
                 }
-            }
-        } reference{expected};
-        p.fit(net, 1, reference, moving);
-        CHECK(moving.mask() == expected);
-        CHECK_FALSE(moving.mask() == before);
-        CHECK(support::under_mask(net, moving.mask()));
+            } reference{expected};
+            p.fit(net, 1, reference, moving);
+            CHECK(moving.mask() == expected);
+            CHECK_FALSE(moving.mask() == before);
+            CHECK(support::under_mask(net, moving.mask()));
+        }
     }
 }
 
