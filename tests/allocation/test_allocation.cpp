@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <structopt/nn.hpp>
+#include <structopt/prune/lamp.hpp>
 #include <structopt/prune/magnitude.hpp>
+#include <structopt/prune/mask.hpp>
 #include <structopt/prune/units.hpp>
 
 #include "support/random_tensor.hpp"
@@ -300,5 +302,24 @@ TEST_SUITE("allocation")
                       net = prune::compact(std::move(net), sample, kept);
                   }) <= largest);
         CHECK(live < before - weights / 4);
+    }
+
+    TEST_CASE("masks by magnitude and LAMP are chosen in the place of the largest layer")
+    {
+        random_engine rng(6);
+        const nn::sequential net{nn::dense{{.in = 784, .out = 1200}, rng}, nn::relu{},
+            nn::dense{{.in = 1200, .out = 1200}, rng}};
+        const std::size_t largest = sizeof(float) * 1200 * 1200;
+        const auto extra = [&](const auto& criterion, const auto& how_many)
+        {
+            const std::size_t before = live;
+            peak = before;
+            static_cast<void>(prune::make_mask(net, criterion, how_many));
+            return peak - before;
+        };
+        const prune::mask_options one{.sparsity = 0.9, .scope = prune::scope::global, .minimum = 1};
+        CHECK(extra(prune::magnitude{}, prune::mask_options{.sparsity = 0.5}) <= largest);
+        CHECK(extra(prune::magnitude{}, one) <= largest);
+        CHECK(extra(prune::lamp{}, one) <= largest);
     }
 }
