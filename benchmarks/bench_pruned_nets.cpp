@@ -7,18 +7,24 @@
 // | `<net>/structopt_planned90` | 90 % of the weights zero by magnitude, in the formats that `nn::plan` chooses |
 // | `compaction/read_weights` | one reading of 10 million weights in four dense layers |
 // | `compaction/structopt_choose_compact50` | half of their units chosen by magnitude and removed |
+// | `masks/structopt_choose90_<how>` | a mask of the same weights: by magnitude per layer, in one ranking, by ERK; by LAMP |
+// | `masks/structopt_apply90` | a mask set to zero in the weights |
+// | `masks/structopt_csr90` | the masked weights stored as compressed rows |
 //
 // Names of networks end in the batch: 1 or 64. A pruned network must compute what its masked original
-// does before it is timed. Counter: bytes of the parameters as they are stored. The column to compare is
+// does before it is timed. Counters: bytes of the parameters as they are stored; of masks and compaction
+// `reads`, the time as a multiple of one reading of the weights, the fastest of many just before. The column to compare is
 // cpu_time, the processor time of the process, which other work on the core does not change.
 
 #include <structopt/nn.hpp>
 #include <structopt/nn/plan.hpp>
 #include <structopt/prune.hpp>
+#include <structopt/sparse.hpp>
 
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -196,6 +202,119 @@ void add_network(const std::string& name, const Make& make, const shape<N>& one)
     }
 }
 
+/// Reads all weights, as fast as memory gives them.
+template <class Network>
+float read_weights(const Network& net)
+{
+    float total = 0;
+    nn::visit_parameters(net,
+        [&](const nn::parameter_name&, const auto& parameter, nn::role)
+        {
+            const float* const p = parameter.data();
+            const auto n = static_cast<index_t>(parameter.size());
+            float sums[64] = {}; // many at once
+            for (index_t i = 0; i + 64 <= n; i += 64)
+            {
+                for (index_t j = 0; j < 64; ++j)
+                {
+                    sums[j] += p[i + j];
+                }
+            }
+            for (const float sum : sums)
+            {
+                total += sum;
+            }
+        });
+    return total;
+}
+
+double seconds(const std::function<void()>& work)
+{
+    const auto from = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
+}
+
+/// Times `work`, and says how many readings of the weights it takes.
+template <class Network>
+void time_in_reads(benchmark::State& state, const Network& net, const std::function<void()>& work)
+{
+    double read = 1e9;
+    for (int i = 0; i < 20; ++i)
+    {
+        read = std::min(read, seconds(
+                                  [&]
+                                  {
+                                      benchmark::DoNotOptimize(read_weights(net));
+                                  }));
+    }
+    double total = 0;
+    double times = 0;
+    for (auto _ : state)
+    {
+        total += seconds(work);
+        times += 1;
+    }
+    state.counters["reads"] = total / times / read;
+}
+
+template <class Criterion, class Allocation>
+void add_mask(const std::string& name, const Criterion& criterion, const Allocation& how_many)
+{
+    add("masks/structopt_choose90_" + name,
+        [=](benchmark::State& state)
+        {
+            random_engine rng(1);
+            const auto net = large(rng);
+            prune::mask m;
+            time_in_reads(state, net,
+                [&]
+                {
+                    m = prune::make_mask(net, criterion, how_many);
+                });
+            if (!(std::abs(m.sparsity() - 0.9) < 1e-6))
+            {
+                state.SkipWithError("not nine tenths of the weights");
+            }
+        });
+}
+
+void add_masks()
+{
+    const prune::mask_options global{.sparsity = 0.9, .scope = prune::scope::global, .minimum = 1};
+    add_mask("layer", prune::magnitude{}, prune::mask_options{.sparsity = 0.9});
+    add_mask("global", prune::magnitude{}, global);
+    add_mask("erk", prune::magnitude{}, prune::erk{.sparsity = 0.9});
+    add_mask("lamp", prune::lamp{}, global);
+    add("masks/structopt_apply90",
+        [](benchmark::State& state)
+        {
+            random_engine rng(1);
+            auto net = large(rng);
+            const auto m = prune::make_mask(net, prune::magnitude{}, {.sparsity = 0.9});
+            time_in_reads(state, net,
+                [&]
+                {
+                    prune::apply(net, m);
+                    benchmark::ClobberMemory();
+                });
+        });
+    add("masks/structopt_csr90",
+        [](benchmark::State& state)
+        {
+            random_engine rng(1);
+            auto net = large(rng);
+            prune::apply(net, prune::magnitude{}, {.sparsity = 0.9});
+            auto sparse = nn::convert<sparse::csr<float>>(net);
+            time_in_reads(state, net,
+                [&]
+                {
+                    sparse = nn::convert<sparse::csr<float>>(net);
+                });
+            state.counters["bytes"] = stored_bytes(sparse);
+        });
+}
+
 void add_compaction()
 {
     add("compaction/read_weights",
@@ -205,27 +324,7 @@ void add_compaction()
             const auto net = large(rng);
             for (auto _ : state)
             {
-                float total = 0;
-                nn::visit_parameters(net,
-                    [&](const nn::parameter_name&, const auto& parameter, nn::role)
-                    {
-                        // Many sums at once: as fast as memory gives them.
-                        const float* const p = parameter.data();
-                        const auto n = static_cast<index_t>(parameter.size());
-                        float sums[64] = {};
-                        for (index_t i = 0; i + 64 <= n; i += 64)
-                        {
-                            for (index_t j = 0; j < 64; ++j)
-                            {
-                                sums[j] += p[i + j];
-                            }
-                        }
-                        for (const float sum : sums)
-                        {
-                            total += sum;
-                        }
-                    });
-                benchmark::DoNotOptimize(total);
+                benchmark::DoNotOptimize(read_weights(net));
             }
             state.counters["bytes"] = stored_bytes(net);
         });
@@ -236,12 +335,12 @@ void add_compaction()
             const auto net = large(rng);
             const shape<2> sample{1, 784};
             auto small = net;
-            for (auto _ : state)
-            {
-                small = prune::compact(net, sample,
-                    prune::choose_units(net, sample, prune::magnitude{}, {.sparsity = 0.5}));
-                benchmark::DoNotOptimize(small);
-            }
+            time_in_reads(state, net,
+                [&]
+                {
+                    small = prune::compact(net, sample,
+                        prune::choose_units(net, sample, prune::magnitude{}, {.sparsity = 0.5}));
+                });
             if (small.template layer<2>().outputs() != 1024)
             {
                 state.SkipWithError("not half the units");
@@ -279,6 +378,7 @@ int main(int argc, char** argv)
             },
             shape<4>{1, 3, 32, 32});
         add_compaction();
+        add_masks();
         benchmark::RunSpecifiedBenchmarks();
         benchmark::Shutdown();
         return 0;
