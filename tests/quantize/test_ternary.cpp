@@ -34,6 +34,9 @@ TEST_SUITE("smoke")
         CHECK(best.codes() == q.codes());
         // Importance: the mean of 3 and 4 is weighted 3 to 1; the threshold is 0.7 * 14 / 6.
         const tensor<float, 1> importance = {3, 1, 1, 1};
+        const auto heavy = quantize::encode(x, ternary{.exact = true}, quantize::per_tensor{},
+            quantize::no_clipping{}, quantize::nearest_even{}, importance);
+        CHECK(heavy.parameters()[0] == quantize::scale_and_threshold{3.25f, 1});
         const auto weighted = quantize::encode(x, ternary{}, quantize::per_tensor{},
             quantize::no_clipping{}, quantize::nearest_even{}, importance);
         CHECK(weighted.parameters()[0].scale == 3.25f);

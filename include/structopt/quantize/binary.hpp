@@ -48,6 +48,11 @@ public:
         }
     }
 
+    bool all_alike() const noexcept
+    {
+        return m_importance.empty();
+    }
+
     double operator[](std::size_t i) const noexcept
     {
         return m_importance.empty() ? 1.0 : static_cast<double>(m_importance[i]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <structopt/core/tensor.hpp>
+#include <structopt/linalg/k_means_1d.hpp>
 #include <structopt/quantize/binary.hpp>
 
 #include <algorithm>
@@ -13,7 +14,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
 namespace quantize
@@ -115,27 +115,29 @@ struct ternary
 private:
     static parameters fit_exact(std::span<const float> values, const detail::importance_of& weight)
     {
-        buffer<std::pair<float, float>> sorted(values.size());
+        buffer<float> sizes(values.size());
+        buffer<float> weights(weight.all_alike() ? 0 : values.size());
         for (std::size_t i = 0; i < values.size(); ++i)
         {
-            sorted[i] = {std::abs(values[i]), static_cast<float>(weight[i])};
+            sizes[i] = std::abs(values[i]);
         }
-        std::sort(sorted.begin(), sorted.end(),
-            [](const auto& a, const auto& b)
-            {
-                return a.first > b.first;
-            });
+        for (std::size_t i = 0; i < weights.size(); ++i)
+        {
+            weights[i] = static_cast<float>(weight[i]);
+        }
+        linalg::detail::sort_weighted(sizes, weights);
         parameters best;
         double most = -1;
         double sum = 0;
         double mass = 0;
-        for (std::size_t i = 0; i < sorted.size(); ++i)
+        for (std::size_t i = sizes.size(); i-- > 0;)
         {
-            sum += static_cast<double>(sorted[i].second) * static_cast<double>(sorted[i].first);
-            mass += static_cast<double>(sorted[i].second);
-            const float next = i + 1 < sorted.size() ? sorted[i + 1].first : 0.0f;
+            const double w = weights.empty() ? 1.0 : static_cast<double>(weights[i]);
+            sum += w * static_cast<double>(sizes[i]);
+            mass += w;
+            const float next = i > 0 ? sizes[i - 1] : 0.0f;
             // No threshold lies between equal numbers, nor below 0.
-            if (sorted[i].first > next && mass > 0 && sum * sum > most * mass)
+            if (sizes[i] > next && mass > 0 && sum * sum > most * mass)
             {
                 most = sum * sum / mass;
                 best = {static_cast<float>(sum / mass), next};
