@@ -42,9 +42,9 @@ double rounded(double value)
 
 /// Times of the products, packed into each of the formats.
 std::vector<nn::detail::product_time> measure(const std::vector<nn::weight_format>& formats,
-    view<const float, 2> w, const nn::weight_use& use, index_t window, int rounds)
+    view<const float, 2> w, const nn::weight_use& use, int rounds)
 {
-    nn::detail::timed_operands<float> operands(w.shape(0), w.shape(1), use, window);
+    nn::detail::timed_operands<float> operands(w.shape(0), w.shape(1), use);
     std::vector<nn::detail::timed_product<float>> products;
     for (const nn::weight_format format : formats)
     {
@@ -55,7 +55,7 @@ std::vector<nn::detail::product_time> measure(const std::vector<nn::weight_forma
 
 /// One matrix and use: plans, and times all formats that hold it.
 nlohmann::ordered_json check(tally& count, const nn::plan_table& table, const std::string& name,
-    view<const float, 2> w, const nn::weight_use& use, index_t window)
+    view<const float, 2> w, const nn::weight_use& use)
 {
     const auto found = nn::plan_matrix<float>(w, use, {}, table);
     const nn::plan_choice& choice = found.choice;
@@ -68,7 +68,7 @@ nlohmann::ordered_json check(tally& count, const nn::plan_table& table, const st
             formats.push_back(format);
         }
     }
-    const auto times = measure(formats, w, use, window, 5);
+    const auto times = measure(formats, w, use, 5);
     const auto faster = [](const auto& a, const auto& b)
     {
         return a.by_first < b.by_first;
@@ -81,7 +81,7 @@ nlohmann::ordered_json check(tally& count, const nn::plan_table& table, const st
     if (chosen != 0 && ratio > 0.95)
     {
         // Close: once more, for longer.
-        const auto again = measure({formats[0], formats[chosen]}, w, use, window, 25);
+        const auto again = measure({formats[0], formats[chosen]}, w, use, 25);
         ratio = again[1].by_first;
     }
     const double regret = times[chosen].by_first / times[best].by_first;
@@ -97,7 +97,7 @@ nlohmann::ordered_json check(tally& count, const nn::plan_table& table, const st
             std::round(1000 * (1 - nn::stored_density(pattern, nn::weight_format::csr16))) / 10},
         {"use", use.kind == nn::layer_kind::dense
                     ? "batch " + std::to_string(use.batch)
-                    : std::to_string(window) + "x" + std::to_string(window) + ", " +
+                    : std::string(use.kind == nn::layer_kind::pointwise ? "1x1, " : "3x3, ") +
                           std::to_string(use.batch) + " positions" +
                           (use.images > 1 ? ", " + std::to_string(use.images) + " images" : "")},
         {"choice", std::string(nn::name_of(choice.format))},
@@ -110,13 +110,12 @@ nlohmann::ordered_json check(tally& count, const nn::plan_table& table, const st
 
 /// One matrix in several uses: adds the row whose choice is the slowest beside dense.
 void check_worst(results::table& rows, tally& count, const nn::plan_table& table,
-    const std::string& name, view<const float, 2> w, const std::vector<nn::weight_use>& uses,
-    index_t window)
+    const std::string& name, view<const float, 2> w, const std::vector<nn::weight_use>& uses)
 {
     nlohmann::ordered_json worst;
     for (const nn::weight_use& use : uses)
     {
-        auto row = check(count, table, name, w, use, window);
+        auto row = check(count, table, name, w, use);
         if (worst.is_null() || row["choice / dense"] > worst["choice / dense"])
         {
             worst = std::move(row);
@@ -180,12 +179,13 @@ void check_real(
             const auto w = read_pattern(path);
             for (const index_t batch : {1, 8, 64, 256})
             {
-                rows.add(check(count, table, name, as_view(w), {nn::layer_kind::dense, batch}, 0));
+                rows.add(check(count, table, name, as_view(w), {nn::layer_kind::dense, batch}));
             }
             if (l.window > 0)
             {
                 rows.add(check(count, table, name, as_view(w),
-                    {nn::layer_kind::convolution, l.positions}, l.window));
+                    {l.window == 1 ? nn::layer_kind::pointwise : nn::layer_kind::convolution,
+                        l.positions}));
             }
         }
     }
@@ -212,7 +212,7 @@ void check_random(results::table& rows, tally& count, const nn::plan_table& tabl
             const auto w = nn::detail::plan_matrix_for<float>(
                 nn::weight_format::csr16, e.rows, e.columns, density, rng);
             check_worst(rows, count, table, "random", as_view(w),
-                large ? batches({1, 8, 64}) : batches({1, 3, 8, 24, 64, 100, 256}), 0);
+                large ? batches({1, 8, 64}) : batches({1, 3, 8, 24, 64, 100, 256}));
         }
     }
     for (const auto format : {nn::weight_format::vectors, nn::weight_format::nm2x4,
@@ -222,7 +222,7 @@ void check_random(results::table& rows, tally& count, const nn::plan_table& tabl
         {
             const auto w = nn::detail::plan_matrix_for<float>(format, e.rows, e.columns, 0.2, rng);
             check_worst(rows, count, table, "random " + std::string(nn::name_of(format)),
-                as_view(w), batches({1, 8, 64, 256}), 0);
+                as_view(w), batches({1, 8, 64, 256}));
         }
     }
     // Rows of a slice whose non-zeros lie in columns of their own: the worst padding.
@@ -231,18 +231,19 @@ void check_random(results::table& rows, tally& count, const nn::plan_table& tabl
     {
         stairs.data()[i / 64 * 1024 + i / 64 % 16 * 64 + i % 64] = 0.5f;
     }
-    check_worst(rows, count, table, "stairs", as_view(stairs), batches({1, 8, 64}), 0);
-    // 3 x 3 and 1 x 1 convolutions.
-    for (const extents& e : {extents{32, 288}, {64, 576}, {128, 1152}, {256, 128}, {32, 32}})
+    check_worst(rows, count, table, "stairs", as_view(stairs), batches({1, 8, 64}));
+    // 3 x 3 and 1 x 1 convolutions, the last use with several images.
+    for (const extents& e :
+        {extents{32, 288}, {64, 576}, {128, 1152}, {256, 128}, {64, 256}, {32, 32}})
     {
+        const auto kind =
+            e.columns % 9 == 0 ? nn::layer_kind::convolution : nn::layer_kind::pointwise;
         for (const double density : {0.5, 0.2, 0.05})
         {
             const auto w = nn::detail::plan_matrix_for<float>(
                 nn::weight_format::csr16, e.rows, e.columns, density, rng);
             check_worst(rows, count, table, "random", as_view(w),
-                {{nn::layer_kind::convolution, 49}, {nn::layer_kind::convolution, 196},
-                    {nn::layer_kind::convolution, 784}},
-                e.columns % 9 == 0 ? 3 : 1);
+                {{kind, 49}, {kind, 196}, {kind, 784}, {kind, 196, 16}});
         }
     }
 }
@@ -265,7 +266,7 @@ void check_images(results::table& rows, tally& count, const nn::plan_table& tabl
             for (const index_t images : {1, 4, 64})
             {
                 rows.add(check(count, table, "random", as_view(w),
-                    {nn::layer_kind::convolution, e.side * e.side, images}, 3));
+                    {nn::layer_kind::convolution, e.side * e.side, images}));
             }
         }
     }

@@ -151,7 +151,7 @@ void check_bytes(view<const T, 2> w)
 nn::plan_table slow_table(std::size_t bytes = sizeof(float))
 {
     nn::plan_table table("made up", bytes);
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : nn::every_layer_kind)
     {
         auto& part = table.of(kind);
         part.dense.assign(part.dense.size(), 1);
@@ -191,7 +191,7 @@ void each_ratio(nn::plan_table& table, layer_kind kind, weight_format format, co
 nn::plan_table table_for(weight_format format, std::uint16_t thousandths, std::size_t bytes = 4)
 {
     nn::plan_table table = slow_table(bytes);
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : nn::every_layer_kind)
     {
         each_ratio(table, kind, format,
             [&](std::uint16_t& ratio, std::size_t, std::size_t, std::size_t)
@@ -382,7 +382,7 @@ TEST_CASE("for bytes the smallest format is chosen")
 
 TEST_CASE("times between the points of the grid are interpolated")
 {
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : nn::every_layer_kind)
     {
         const auto grid = nn::plan_grid_of(kind);
         nn::plan_table table = slow_table();
@@ -555,6 +555,31 @@ TEST_CASE("times of one and of many images are the table's own")
     check_parts(planned.layers[0].choice.reason, {"64 positions of 16 images"});
 }
 
+TEST_CASE("convolutions of single pixels have a part of their own")
+{
+    nn::plan_table table = slow_table();
+    each_ratio(table, layer_kind::pointwise, weight_format::bitmask,
+        [](std::uint16_t& ratio, std::size_t, std::size_t, std::size_t)
+        {
+            ratio = 100;
+        });
+    random_engine rng(12);
+    const auto format_of = [&](const nn::conv2d_options& options)
+    {
+        nn::conv2d<float> layer(options, rng);
+        for (float& w : layer.weight)
+        {
+            w = uniform<double>(rng) < 0.7 ? 0.0f : w;
+        }
+        return nn::plan(layer, shape<4>{2, 64, 8, 8}, {}, table).layers[0].choice.format;
+    };
+    CHECK(format_of({.in = 64, .out = 64, .kernel = 1}) == weight_format::bitmask);
+    // Those that need patches are like the larger ones.
+    CHECK(format_of({.in = 64, .out = 64, .kernel = 1, .padding = 1}) == weight_format::packed);
+    CHECK(format_of({.in = 64, .out = 64, .kernel = 1, .stride = 2}) == weight_format::packed);
+    CHECK(format_of({.in = 64, .out = 64, .kernel = 3}) == weight_format::packed);
+}
+
 TEST_CASE("awkward patterns count as denser")
 {
     nn::plan_table table = slow_table();
@@ -625,7 +650,7 @@ TEST_CASE("built-in tables are whole")
         INFO(nn::name_of(set));
         CHECK(table.target() == nn::name_of(set));
         CHECK(table.element_bytes() == sizeof(float));
-        for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+        for (const layer_kind kind : nn::every_layer_kind)
         {
             CHECK(std::count(table.of(kind).dense.begin(), table.of(kind).dense.end(), 0u) == 0);
             CHECK(std::count(table.of(kind).ratios.begin(), table.of(kind).ratios.end(), 0) == 0);

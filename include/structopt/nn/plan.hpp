@@ -48,7 +48,7 @@ struct planned
 /// Chooses the format of every weight for batches of shape `in`, as `plan_matrix` does, and returns
 /// the network with its weights in these formats beside the choices.
 ///
-/// A convolution is planned for the positions of one image that it gets in `in`; convolutions in
+/// A convolution is planned for the images that it gets in `in` and their positions; convolutions in
 /// groups stay dense. Layers of a container other than `sequential` are planned for the container's
 /// input. The network computes the same up to the order of summation (formats do not multiply what is
 /// zero: an infinite or NaN input reaches only the outputs that have a weight there), does not train,
@@ -102,7 +102,16 @@ weight_use use_of(const L& layer, const shape<N>& in)
     if constexpr (N == 4)
     {
         const auto out = nn::output_shape(layer, in);
-        return {layer_kind::convolution, out[2] * out[3], in[0]};
+        bool pointwise = false;
+        if constexpr (requires {
+                          layer.options().dilation;
+                          layer.options().padding;
+                      })
+        {
+            pointwise = detail::window_of(layer.options(), in, out).trivial();
+        }
+        return {
+            pointwise ? layer_kind::pointwise : layer_kind::convolution, out[2] * out[3], in[0]};
     }
     else
     {

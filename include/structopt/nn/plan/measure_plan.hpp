@@ -112,14 +112,15 @@ struct timed_operands
     buffer<T> x;
     buffer<T> y;
 
-    /// `side` is that of a convolution's window; its image is as square as it can be.
-    timed_operands(index_t rows, index_t columns, const weight_use& for_use, index_t side = 3)
+    /// An image is as square as it can be.
+    timed_operands(index_t rows, index_t columns, const weight_use& for_use)
         : use(for_use)
     {
         const index_t batch = use.batch;
         index_t inputs = columns;
-        if (use.kind == layer_kind::convolution)
+        if (use.kind != layer_kind::dense)
         {
+            const index_t side = use.kind == layer_kind::convolution ? 3 : 1;
             window.kernel_h = window.kernel_w = side;
             window.pad_top = window.pad_left = side / 2;
             window.channels = columns / (side * side);
@@ -160,7 +161,7 @@ public:
         timed_operands<T>& o = *m_operands;
         const scratch space(m_scratch.data(), m_scratch.size());
         const index_t rows = traits::rows(m_weight);
-        if (o.use.kind == layer_kind::convolution)
+        if (o.use.kind != layer_kind::dense)
         {
             m_image = m_image + o.at_once <= o.images ? m_image : 0;
             const index_t pixels = o.window.channels * o.window.height * o.window.width;
@@ -329,7 +330,7 @@ plan_table measure_plan(const measure_plan_options& options)
     plan_table table(
         options.target.empty() ? std::string(name_of(current_instruction_set())) : options.target,
         sizeof(T));
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : every_layer_kind)
     {
         const plan_grid grid = plan_grid_of(kind);
         for (std::size_t size = 0; size < grid.sizes(); ++size)

@@ -1,8 +1,8 @@
 /// @file
 /// Measured times of products by weights in every format, and what they say of other products.
 ///
-/// A table has two parts: dense layers, whose x and y are batch-major, and convolutions (3 x 3), whose
-/// patches are feature-major. Each has, on a grid of matrices, numbers of images and batches (positions
+/// A table has three parts: dense layers, whose x and y are batch-major, convolutions (3 x 3), whose
+/// patches are feature-major, and pointwise ones, which need no patches. Each has, on a grid of matrices, numbers of images and batches (positions
 /// of an image count as its batch; one image is near, of many each comes from further away),
 ///
 /// | what | unit |
@@ -47,8 +47,19 @@ namespace nn
 enum class layer_kind
 {
     dense,
-    convolution
+    convolution,
+    pointwise ///< a convolution by 1 x 1 without stride and padding: the image itself is multiplied
 };
+
+inline constexpr std::array every_layer_kind{
+    layer_kind::dense, layer_kind::convolution, layer_kind::pointwise};
+
+constexpr std::string_view name_of(layer_kind kind) noexcept
+{
+    constexpr std::array<std::string_view, every_layer_kind.size()> names{
+        "dense", "convolution", "pointwise"};
+    return names[static_cast<std::size_t>(kind)];
+}
 
 /// The product that a format is chosen for.
 struct weight_use
@@ -56,7 +67,7 @@ struct weight_use
     layer_kind kind = layer_kind::dense;
     /// Rows of x: samples of a dense layer, positions of one image of a convolution.
     index_t batch = 1;
-    /// Of a convolution, one after the other.
+    /// Of a convolution, of either kind, one after the other.
     index_t images = 1;
 
     friend bool operator==(const weight_use&, const weight_use&) = default;
@@ -93,6 +104,7 @@ inline constexpr std::array<index_t, 7> plan_dense_batches{1, 2, 4, 8, 16, 64, 2
 inline constexpr std::array<index_t, 1> plan_dense_images{1};
 inline constexpr std::array<index_t, 3> plan_filters{16, 64, 256};
 inline constexpr std::array<index_t, 3> plan_patches{144, 576, 2304};
+inline constexpr std::array<index_t, 3> plan_pointwise{32, 128, 512};
 inline constexpr std::array<index_t, 4> plan_positions{16, 64, 256, 1024};
 inline constexpr std::array<index_t, 2> plan_images{1, 16};
 
@@ -104,6 +116,11 @@ inline plan_grid plan_grid_of(layer_kind kind) noexcept
     {
         return {detail::plan_dense_extents, detail::plan_dense_extents, detail::plan_dense_images,
             detail::plan_dense_batches};
+    }
+    if (kind == layer_kind::pointwise)
+    {
+        return {detail::plan_pointwise, detail::plan_pointwise, detail::plan_images,
+            detail::plan_positions};
     }
     return {
         detail::plan_filters, detail::plan_patches, detail::plan_images, detail::plan_positions};
@@ -209,7 +226,7 @@ private:
 
     std::string m_target;
     std::size_t m_element_bytes = 0;
-    std::array<part, 2> m_parts;
+    std::array<part, every_layer_kind.size()> m_parts;
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -336,7 +353,7 @@ inline plan_table::plan_table(std::string target, std::size_t element_bytes)
         structopt::detail::raise<argument_error>(
             "plan_table", "a target of one line", m_target.empty() ? "none" : "several lines");
     }
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : every_layer_kind)
     {
         of(kind).dense.assign(dense_count(kind), 0);
         of(kind).ratios.assign(ratio_count(kind), 0);
@@ -504,13 +521,12 @@ inline double plan_table::ratio(
         return low > 0 && high > 0 ? 1.2 * std::max(low, high) : 0.0;
     };
     // A narrow matrix has the overheads of a small one: also as its short side would be.
-    const bool dense_layer = use.kind == layer_kind::dense;
+    const bool square = use.kind != layer_kind::convolution;
     const auto columns = static_cast<double>(pattern.columns);
-    const double side =
-        std::min(static_cast<double>(pattern.rows), dense_layer ? columns : columns / 4);
+    const double side = std::min(static_cast<double>(pattern.rows), square ? columns : columns / 4);
     const double elements = pattern.elements();
     const double own = for_elements(elements);
-    const double narrow = for_elements(std::min((dense_layer ? 1 : 9) * side * side, elements));
+    const double narrow = for_elements(std::min((square ? 1 : 9) * side * side, elements));
     return own > 0 && narrow > 0 ? 1e-3 * std::max(own, narrow) : 0;
 }
 
@@ -630,9 +646,9 @@ inline std::string plan_table::text() const
     }
     std::string out(detail::plan_table_title);
     out += "\ntarget " + m_target + "\nelement bytes " + std::to_string(m_element_bytes) + "\n";
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : every_layer_kind)
     {
-        const std::string name = kind == layer_kind::dense ? "dense" : "convolution";
+        const std::string name(name_of(kind));
         detail::put_numbers(out, name + " times", of(kind).dense);
         detail::put_numbers(out, name + " ratios", of(kind).ratios);
         detail::put_numbers(out, name + " slots", of(kind).slots);
@@ -657,9 +673,9 @@ inline plan_table plan_table::parse(std::string_view text, const std::string& na
     }
     plan_table table(std::string(target.substr(start.size())),
         element.back() == '4' ? sizeof(float) : sizeof(double));
-    for (const layer_kind kind : {layer_kind::dense, layer_kind::convolution})
+    for (const layer_kind kind : every_layer_kind)
     {
-        const std::string part = kind == layer_kind::dense ? "dense" : "convolution";
+        const std::string part(name_of(kind));
         reader.numbers(part + " times", table.of(kind).dense);
         reader.numbers(part + " ratios", table.of(kind).ratios);
         reader.numbers(part + " slots", table.of(kind).slots);
