@@ -21,12 +21,19 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <limits>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #ifdef STRUCTOPT_HAVE_XNNPACK
 #include <xnnpack.h>
@@ -45,114 +52,110 @@ struct extents
     index_t out;
 };
 
-/// One layer: standard normal activations, weights of variance 1 / in, so that outputs are about 1.
-struct layer
+/// The numbers of a layer: standard normal activations, weights of variance 1 / in, so that outputs are
+/// about 1. Made once for each size.
+struct numbers
 {
-    explicit layer(const extents& e)
-        : size(e)
-        , x(static_cast<std::size_t>(e.batch * e.in))
-        , y(static_cast<std::size_t>(e.batch * e.out))
-        , w(make_tensor<float>(shape<2>{e.out, e.in}))
-    {
-        random_engine rng(1);
-        for (float& value : x)
-        {
-            value = normal<float>(rng);
-        }
-        for (float& value : w)
-        {
-            value = normal<float>(rng, 0, 1 / std::sqrt(static_cast<float>(e.in)));
-        }
-    }
-
-    /// Whether 64 outputs, spread over the result, agree with sums in double; a zero output fails.
-    bool right() const
-    {
-        double largest = 0;
-        for (index_t i = 0; i < 64; ++i)
-        {
-            const index_t b = i * size.batch / 64;
-            const index_t n = i * 37 % size.out;
-            double sum = 0;
-            for (index_t k = 0; k < size.in; ++k)
-            {
-                sum += static_cast<double>(x[static_cast<std::size_t>(b * size.in + k)]) *
-                       static_cast<double>(w(n, k));
-            }
-            largest = std::max(largest, std::abs(sum));
-            const float found = y[static_cast<std::size_t>(b * size.out + n)];
-            if (!(std::abs(static_cast<double>(found) - sum) <= 0.06))
-            {
-                return false;
-            }
-        }
-        return largest > 1;
-    }
-
-    extents size;
     buffer<float> x;
-    buffer<float> y;
-    /// What the weights stand for.
     tensor<float, 2> w;
+
+    static const numbers& of(const extents& e)
+    {
+        static std::map<std::tuple<index_t, index_t, index_t>, numbers> all;
+        numbers& n = all[{e.batch, e.in, e.out}];
+        if (n.x.empty())
+        {
+            random_engine rng(1);
+            n.x.resize(static_cast<std::size_t>(e.batch * e.in));
+            n.w = make_tensor<float>(shape<2>{e.out, e.in});
+            for (float& value : n.x)
+            {
+                value = normal<float>(rng);
+            }
+            for (float& value : n.w)
+            {
+                value = normal<float>(rng, 0, 1 / std::sqrt(static_cast<float>(e.in)));
+            }
+        }
+        return n;
+    }
 };
 
-/// Times `run` after its result was found right.
-void time_layer(benchmark::State& state, const layer& l, std::size_t weight_bytes,
-    const std::function<void()>& run)
+/// A contender with its weights, ready to run; an error if it is refused or wrong.
+struct prepared
 {
-    run();
-    if (!l.right())
+    std::function<void()> run;
+    std::size_t weight_bytes = 0;
+    std::string error;
+};
+
+/// Runs once. The outputs must agree with sums in double over `w`, what the weights stand for, at 64
+/// places; zeros fail.
+void check(prepared& p, const extents& e, const buffer<float>& y, const tensor<float, 2>& w)
+{
+    p.run();
+    const buffer<float>& x = numbers::of(e).x;
+    double largest = 0;
+    for (index_t i = 0; i < 64; ++i)
     {
-        state.SkipWithError("wrong result");
-        return;
+        const index_t b = i * e.batch / 64;
+        const index_t n = i * 37 % e.out;
+        double sum = 0;
+        for (index_t k = 0; k < e.in; ++k)
+        {
+            sum += static_cast<double>(x[static_cast<std::size_t>(b * e.in + k)]) *
+                   static_cast<double>(w(n, k));
+        }
+        largest = std::max(largest, std::abs(sum));
+        const float found = y[static_cast<std::size_t>(b * e.out + n)];
+        if (!(std::abs(static_cast<double>(found) - sum) <= 0.06))
+        {
+            p.error = "wrong result";
+        }
     }
-    for (auto _ : state)
+    if (!(largest > 1))
     {
-        run();
-        benchmark::ClobberMemory();
+        p.error = "outputs are too small to tell";
     }
-    const double operations = 2.0 * static_cast<double>(l.size.batch) *
-                              static_cast<double>(l.size.in) * static_cast<double>(l.size.out);
-    state.counters["GOP/s"] =
-        benchmark::Counter(1e-9 * operations, benchmark::Counter::kIsIterationInvariantRate);
-    state.counters["weight_bytes"] = static_cast<double>(weight_bytes);
 }
 
 /// Any storage through the interface that layers use.
 template <class Format>
-void time_stored(benchmark::State& state, layer& l, const Format& w)
+prepared with(const extents& e, Format weight)
 {
     using traits = nn::storage_traits<Format>;
-    l.w = traits::unpack(w);
-    buffer<std::byte> scratch(traits::scratch_bytes(w, l.size.batch) + 64);
-    time_layer(state, l, traits::bytes(w),
-        [&]
-        {
-            traits::product(w, {l.x.data(), shape<2>{l.size.batch, l.size.in}}, nullptr,
-                {l.y.data(), shape<2>{l.size.batch, l.size.out}},
-                nn::scratch(scratch.data(), scratch.size()));
-        });
+    const auto w = std::make_shared<const Format>(std::move(weight));
+    const auto y = std::make_shared<buffer<float>>(static_cast<std::size_t>(e.batch * e.out));
+    const auto scratch =
+        std::make_shared<buffer<std::byte>>(traits::scratch_bytes(*w, e.batch) + 64);
+    const float* const x = numbers::of(e).x.data();
+    prepared p;
+    p.weight_bytes = traits::bytes(*w);
+    p.run = [=]
+    {
+        traits::product(*w, {x, shape<2>{e.batch, e.in}}, nullptr,
+            {y->data(), shape<2>{e.batch, e.out}}, nn::scratch(scratch->data(), scratch->size()));
+    };
+    check(p, e, *y, traits::unpack(*w));
+    return p;
 }
 
 template <class Format>
-void stored(benchmark::State& state, const extents& e)
+prepared stored(const extents& e)
 {
-    layer l(e);
-    const Format w = nn::storage_traits<Format>::pack(as_view(l.w));
-    time_stored(state, l, w);
+    return with(e, nn::storage_traits<Format>::pack(as_view(numbers::of(e).w)));
 }
 
 /// With zero points that are not zero.
-void with_zeros(benchmark::State& state, const extents& e)
+prepared with_zeros(const extents& e)
 {
-    layer l(e);
-    auto q = quantize::to_low_bit(as_view(l.w), low_bit::int4, 32, true);
+    auto q = quantize::to_low_bit(as_view(numbers::of(e).w), low_bit::int4, 32, true);
     q.zeros = zeros<std::int8_t>(shape_of(q.scales));
     for (index_t i = 0; i < size_of(q.zeros); ++i)
     {
         q.zeros.data()[i] = static_cast<std::int8_t>(i % 3 - 1);
     }
-    time_stored(state, l, quantize::int4_matrix<32, bfloat16>(q));
+    return with(e, quantize::int4_matrix<32, bfloat16>(q));
 }
 
 #ifdef STRUCTOPT_HAVE_XNNPACK
@@ -175,13 +178,21 @@ struct xnn_owner
     xnn_operator_t handle = nullptr;
 };
 
+struct xnn_layer
+{
+    buffer<std::int8_t> codes;
+    std::vector<xnn_quantization_params> parameters;
+    buffer<float> y;
+    xnn_owner convert;
+    xnn_owner product;
+};
+
 /// 4-bit weights with a scale per group, or per row where `Group` is 0.
 template <index_t Group>
-void xnnpack(benchmark::State& state, const extents& e)
+prepared xnnpack(const extents& e)
 {
-    layer l(e);
+    const numbers& l = numbers::of(e);
     const auto q = quantize::to_low_bit(as_view(l.w), low_bit::int4, Group, Group != 0);
-    l.w = q.dequantize();
     buffer<std::uint8_t> nibbles(q.codes.size() / 2);
     for (std::size_t i = 0; i < q.codes.size(); ++i)
     {
@@ -194,13 +205,14 @@ void xnnpack(benchmark::State& state, const extents& e)
     {
         halves[i] = bfloat16(q.scales.data()[i]).bits();
     }
-    buffer<std::int8_t> codes(l.x.size() + XNN_EXTRA_BYTES);
-    buffer<xnn_quantization_params> parameters(count_of(e.batch) + XNN_EXTRA_QUANTIZATION_PARAMS);
+    const auto data = std::make_shared<xnn_layer>();
+    data->codes.resize(l.x.size() + XNN_EXTRA_BYTES);
+    data->parameters.resize(count_of(e.batch) + XNN_EXTRA_QUANTIZATION_PARAMS);
+    data->y.resize(count_of(e.batch * e.out));
+    auto& [codes, parameters, y, convert, product] = *data;
     const float infinity = std::numeric_limits<float>::infinity();
     const std::size_t in = count_of(e.in);
     const std::size_t out = count_of(e.out);
-    xnn_owner convert;
-    xnn_owner product;
     const xnn_status done = xnn_status_success;
     bool ready = xnn_initialize(nullptr) == done &&
                  xnn_create_convert_nc_f32_qd8(0, &convert.handle) == done &&
@@ -217,7 +229,7 @@ void xnnpack(benchmark::State& state, const extents& e)
                 xnn_reshape_fully_connected_nc_qd8_f32_qb4w(
                     product.handle, count_of(e.batch), nullptr) == done &&
                 xnn_setup_fully_connected_nc_qd8_f32_qb4w(
-                    product.handle, codes.data(), l.y.data(), parameters.data()) == done;
+                    product.handle, codes.data(), y.data(), parameters.data()) == done;
     }
     else
     {
@@ -228,30 +240,54 @@ void xnnpack(benchmark::State& state, const extents& e)
                 xnn_reshape_fully_connected_nc_qd8_f32_qc4w(
                     product.handle, count_of(e.batch), nullptr) == done &&
                 xnn_setup_fully_connected_nc_qd8_f32_qc4w(
-                    product.handle, codes.data(), l.y.data(), parameters.data()) == done;
+                    product.handle, codes.data(), y.data(), parameters.data()) == done;
     }
+    prepared p;
+    p.weight_bytes = nibbles.size() + q.scales.size() * (Group != 0 ? 2 : 4);
+    p.run = [data]
+    {
+        xnn_run_operator(data->convert.handle, nullptr);
+        xnn_run_operator(data->product.handle, nullptr);
+    };
     if (!ready)
     {
-        state.SkipWithError("refused by XNNPACK");
-        return;
+        p.error = "refused by XNNPACK";
+        return p;
     }
-    time_layer(state, l, nibbles.size() + q.scales.size() * (Group != 0 ? 2 : 4),
-        [&]
-        {
-            xnn_run_operator(convert.handle, nullptr);
-            xnn_run_operator(product.handle, nullptr);
-        });
+    check(p, e, y, q.dequantize());
+    return p;
 }
 #endif
 
-void add(const char* contender, const extents& e, void (*run)(benchmark::State&, const extents&))
+void add(const char* contender, const extents& e, prepared (*make)(const extents&))
 {
     const std::string name = std::string("low_bit/") + contender + "/" + std::to_string(e.batch) +
                              "x" + std::to_string(e.in) + "x" + std::to_string(e.out);
+    // Made when it is run first: a program runs each many times.
+    const auto kept = std::make_shared<std::optional<prepared>>();
     benchmark::RegisterBenchmark(name.c_str(),
-        [run, e](benchmark::State& state)
+        [kept, make, e](benchmark::State& state)
         {
-            run(state, e);
+            if (!*kept)
+            {
+                *kept = make(e);
+            }
+            const prepared& p = **kept;
+            if (!p.error.empty())
+            {
+                state.SkipWithError(p.error.c_str());
+                return;
+            }
+            for (auto _ : state)
+            {
+                p.run();
+                benchmark::ClobberMemory();
+            }
+            const double operations = 2.0 * static_cast<double>(e.batch) *
+                                      static_cast<double>(e.in) * static_cast<double>(e.out);
+            state.counters["GOP/s"] = benchmark::Counter(
+                1e-9 * operations, benchmark::Counter::kIsIterationInvariantRate);
+            state.counters["weight_bytes"] = static_cast<double>(p.weight_bytes);
         })
         ->Unit(benchmark::kMicrosecond);
 }

@@ -118,13 +118,18 @@ inline void score_lamp_bins(
             std::size_t i = 0;
             for (; i + block <= n; i += block)
             {
+                float larger[block]; // in loops of one width each
                 unsigned any = 0;
                 for (std::size_t j = 0; j < block; ++j)
                 {
                     const std::uint32_t digit = order(values[i + j]) >> digit_bits;
-                    const auto value = static_cast<double>(values[i + j]);
-                    sums[j] += digit > from + width ? value * value : 0.0;
+                    larger[j] = digit > from + width ? values[i + j] : 0.0f;
                     any |= digit - from <= width ? 1u : 0u;
+                }
+                for (std::size_t j = 0; j < block; ++j)
+                {
+                    const auto value = static_cast<double>(larger[j]);
+                    sums[j] += value * value;
                 }
                 for (std::size_t j = 0; any != 0 && j < block; ++j)
                 {

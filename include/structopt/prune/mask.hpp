@@ -252,33 +252,51 @@ mask cut(const Network& network, const std::vector<ranked_layer>& ranked,
     return m;
 }
 
-/// `choose` of single weights in one ranking, which marks as it ranks. Writes false to `done` if that
-/// takes more from a layer than its minimum allows.
+/// `choose` of single weights in one ranking, which marks as it ranks. A layer that would lose more than
+/// its minimum allows loses just that, and the others are ranked again for the rest.
 template <class Network>
-mask cut_together(const Network& network, const std::vector<ranked_layer>& ranked,
-    const mask_options& options, bool& done)
+mask cut_together(
+    const Network& network, const std::vector<ranked_layer>& ranked, const mask_options& options)
 {
     const std::vector<layer_ranking> layers = detail::rankings_of(ranked);
-    const joint_ranking joint = detail::join(options, layers);
+    joint_ranking joint = detail::join(options, layers);
     mask m = detail::full_mask(network);
     std::vector<std::uint8_t*> keep;
-    for (const ranked_layer& layer : ranked)
-    {
-        keep.push_back(m.keep[static_cast<std::size_t>(layer.parameter)].data());
-    }
-    detail::mark_lowest(joint.lists, joint.removed, keep);
-    std::vector<std::size_t> removed;
-    done = true;
+    std::vector<std::size_t> open; // layers that are not at their minimum
     for (std::size_t l = 0; l < ranked.size(); ++l)
     {
-        const std::size_t n = layers[l].scores.size();
-        removed.push_back(n - detail::count_kept(keep[l], n));
-        done = done && removed[l] <= joint.most[l];
+        keep.push_back(m.keep[static_cast<std::size_t>(ranked[l].parameter)].data());
+        open.push_back(l);
     }
-    if (done)
+    std::vector<std::size_t> removed(ranked.size());
+    for (bool again = true; again;)
     {
-        detail::check_removed(layers, removed);
+        std::vector<score_list> lists;
+        std::vector<std::uint8_t*> marks;
+        for (const std::size_t l : open)
+        {
+            lists.push_back(joint.lists[l]);
+            marks.push_back(keep[l]);
+        }
+        detail::mark_lowest(lists, joint.removed, marks);
+        std::vector<std::size_t> left;
+        for (const std::size_t l : open)
+        {
+            const std::size_t n = joint.lists[l].size();
+            removed[l] = n - detail::count_kept(keep[l], n);
+            if (removed[l] <= joint.most[l])
+            {
+                left.push_back(l);
+                continue;
+            }
+            removed[l] = joint.most[l];
+            joint.removed -= removed[l];
+            detail::mark_lowest(joint.lists[l], removed[l], keep[l]);
+        }
+        again = left.size() < open.size();
+        open = left;
     }
+    detail::check_removed(layers, removed);
     return m;
 }
 
@@ -290,12 +308,7 @@ mask choose(const Network& network, const std::vector<ranked_layer>& ranked,
     {
         if (how_many.scope == scope::global)
         {
-            bool done = false;
-            mask m = detail::cut_together(network, ranked, how_many, done);
-            if (done)
-            {
-                return m;
-            }
+            return detail::cut_together(network, ranked, how_many);
         }
     }
     return detail::cut(network, ranked, how_many.removed(detail::rankings_of(ranked)), groups);

@@ -443,7 +443,9 @@ observations<Network> observe(const Network& network, const Data& data, const Lo
     observations<Network> seen;
     constexpr evidence needs = Criterion::needs;
     constexpr bool has_loss = !std::is_same_v<Loss, detail::no_loss>;
-    if constexpr (detail::check_observable<Network, needs, has_loss>())
+    // The first condition is asked here as well, for a short message.
+    if constexpr (detail::check_prunable<Network>() &&
+                  detail::check_observable<Network, needs, has_loss>())
     {
         const auto rows = detail::chosen_samples(data, options, rng);
         seen.samples = static_cast<index_t>(rows.size());
