@@ -88,8 +88,9 @@ struct problem
         }
     }
 
-    std::int32_t sum(
-        const std::vector<std::int8_t>& codes, index_t o, index_t row, index_t column) const
+    /// `zero` is what a pixel outside the image has for a code.
+    std::int32_t sum(const std::vector<std::int8_t>& codes, index_t o, index_t row, index_t column,
+        std::int32_t zero = 0) const
     {
         std::int32_t total = 0;
         const index_t first = o / out * g.channels;
@@ -103,7 +104,7 @@ struct problem
             if (r >= 0 && r < g.height && s >= 0 && s < g.width)
             {
                 const index_t pixel = ((first + c) * g.height + r) * g.width + s;
-                total += codes[static_cast<std::size_t>(pixel)] *
+                total += (codes[static_cast<std::size_t>(pixel)] - zero) *
                          w[static_cast<std::size_t>(o * g.rows() + k)];
             }
         }
@@ -143,6 +144,63 @@ std::vector<float> run(const problem& p)
     CHECK(y.front() == guard);
     CHECK(y.back() == guard);
     return std::vector<float>(y.begin() + 1, y.end() - 1);
+}
+
+/// From codes to codes, by the stated expression.
+template <class Arch, dot_kind Kind>
+void check_codes(const problem& p, random_engine& rng)
+{
+    namespace k = structopt::kernel;
+    const index_t rows = p.groups * p.out;
+    const index_t depth = p.g.rows();
+    std::vector<std::byte> packed(k::packed_bytes_s8<Arch>(rows, depth));
+    k::pack_s8<Arch>(rows, depth, p.w.data(), depth, packed.data());
+    const auto code = [&]
+    {
+        return static_cast<std::int8_t>(static_cast<int>(rng() % 256) - 128);
+    };
+    std::vector<std::int8_t> x(p.x.size());
+    std::generate(x.begin(), x.end(), code);
+    std::vector<float> multiplier;
+    std::vector<std::int32_t> bias;
+    for (index_t o = 0; o < rows; ++o)
+    {
+        multiplier.push_back(
+            p.w_scale[static_cast<std::size_t>(o)] / std::sqrt(static_cast<float>(depth)));
+        bias.push_back(static_cast<std::int32_t>(rng() % 20001) - 10000);
+    }
+    k::requantize e{.multiplier = multiplier.data(), .y_zero = code()};
+    e.act = rng() % 2 == 0 ? k::activation::relu : k::activation::none;
+    e.start = {.x_zero = code(), .bias = p.with_bias ? bias.data() : nullptr};
+
+    std::vector<std::byte> scratch(k::convolution_s8_bytes<Arch>(p.g, p.groups, p.out) + 1);
+    std::vector<std::int8_t> y(p.y.size() + 2, 77);
+    k::convolution_s8<Arch, Kind>(problem::images, p.g, p.groups, p.out, x.data(), packed.data(), e,
+        y.data() + 1, scratch.data() + 1);
+    CHECK(y.front() == 77);
+    CHECK(y.back() == 77);
+    const float lowest = e.act == k::activation::relu ? 0.0f : static_cast<float>(-128 - e.y_zero);
+    const float highest = static_cast<float>(127 - e.y_zero);
+    index_t wrong = 0;
+    const std::int8_t* got = y.data() + 1;
+    for (index_t i = 0; i < problem::images; ++i)
+    {
+        const std::vector<std::int8_t> image(
+            x.begin() + i * p.pixels(), x.begin() + (i + 1) * p.pixels());
+        for (index_t j = 0; j < rows * p.g.columns(); ++j)
+        {
+            const index_t o = j / p.g.columns();
+            const index_t at = j % p.g.columns();
+            const std::int32_t total =
+                p.sum(image, o, at / p.g.out_w, at % p.g.out_w, e.start.x_zero) +
+                (p.with_bias ? bias[static_cast<std::size_t>(o)] : 0);
+            const float value =
+                std::nearbyint(static_cast<float>(total) * multiplier[static_cast<std::size_t>(o)]);
+            const float clamped = std::min(std::max(value, lowest), highest);
+            wrong += *got++ != static_cast<int>(clamped) + e.y_zero;
+        }
+    }
+    CHECK_MESSAGE(wrong == 0, wrong, " wrong codes of ", p.y.size());
 }
 
 template <class Arch, dot_kind Kind>
@@ -201,18 +259,24 @@ template <class Arch, dot_kind Kind>
 void sweep(int cases)
 {
     random_engine rng(5);
+    random_engine codes(6);
+    const auto both = [&](const problem& p)
+    {
+        check<Arch, Kind>(p);
+        check_codes<Arch, Kind>(p, codes);
+    };
     for (int i = 0; i < cases; ++i)
     {
         const window g = random_window(rng);
-        check<Arch, Kind>(problem(g, 1, pick(rng, 1, 40), rng));
-        check<Arch, Kind>(problem(g, pick(rng, 2, 4), pick(rng, 1, 5), rng));
+        both(problem(g, 1, pick(rng, 1, 40), rng));
+        both(problem(g, pick(rng, 2, 4), pick(rng, 1, 5), rng));
         window one = g;
         one.channels = 1;
-        check<Arch, Kind>(problem(one, pick(rng, 2, 5), pick(rng, 1, 2), rng));
+        both(problem(one, pick(rng, 2, 5), pick(rng, 1, 2), rng));
     }
-    check<Arch, Kind>(problem(plain_window(9, 13, 1, 0), 1, 70, rng));
-    check<Arch, Kind>(problem(plain_window(3, 30, 5, 2), 1, 33, rng));
-    check<Arch, Kind>(problem(plain_window(1, 30, 3, 1), 3, 1, rng));
+    both(problem(plain_window(9, 13, 1, 0), 1, 70, rng));
+    both(problem(plain_window(3, 30, 5, 2), 1, 33, rng));
+    both(problem(plain_window(1, 30, 3, 1), 3, 1, rng));
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 /// @file
-/// Convolution of one image in integers: the image is quantized once, with one scale.
+/// Convolution in integers: of floats, every image quantized once with one scale, or of int8 codes to
+/// int8 codes.
 ///
 /// Registers hold positions, weights are broadcast: results are written where they belong, and the
 /// weights are the same packed matrix that `gemm_s8` multiplies by. Sums are exact, every instruction
@@ -32,6 +33,14 @@ std::size_t convolution_s8_bytes(const window& g, index_t groups, index_t out) n
 template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
 void convolution_s8(index_t images, const window& g, index_t groups, index_t out, const float* x,
     const std::byte* packed, const float* w_scale, const float* bias, float* y,
+    std::byte* scratch) noexcept;
+
+/// The same from codes to codes: y = round(float(sum) * multiplier[output]) + y_zero as `requantize`
+/// says, with one multiplier and one `start.bias` for each of the groups * out outputs. Padding counts
+/// as `start.x_zero`, which is what zero is in codes of x.
+template <class Arch = simd::default_arch, simd::dot_kind Kind = simd::best_dot<Arch>>
+void convolution_s8(index_t images, const window& g, index_t groups, index_t out,
+    const std::int8_t* x, const std::byte* packed, const requantize& e, std::int8_t* y,
     std::byte* scratch) noexcept;
 
 // ---------------------------------------------------------------------------------------------
@@ -114,10 +123,17 @@ struct conv_s8_arguments
 {
     index_t groups;
     const std::int8_t* w;
-    const std::int32_t* corrections;
+    /// What sums start from, and what they are multiplied by.
+    const std::int32_t* start;
     const float* scale;
+    /// Floats: added to the products.
     const float* bias;
     float* y;
+    /// Codes, if not null, instead: the range that products are clamped to, and what is added then.
+    std::int8_t* codes;
+    float lowest;
+    float highest;
+    std::int32_t zero;
     index_t y_row;
 };
 
@@ -128,6 +144,49 @@ STRUCTOPT_ALWAYS_INLINE simd::batch<float, Arch> conv_s8_finish(
 {
     using real = simd::batch<float, Arch>;
     return simd::rounded(simd::to_float(sum) * real(t.scale[row])) + real(t.bias[row]);
+}
+
+/// Sums to codes, and to where they belong, for output `row` of the tile.
+template <class Arch>
+STRUCTOPT_ALWAYS_INLINE void conv_s8_put_codes(const simd::batch<std::int32_t, Arch>& sum,
+    const conv_s8_arguments& t, index_t row, const lane_choice& choice) noexcept
+{
+    using integer = simd::batch<std::int32_t, Arch>;
+    using real = simd::batch<float, Arch>;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    const real value = simd::rounded(simd::to_float(sum) * real(t.scale[row]));
+    const integer codes =
+        simd::to_int(simd::clamp(value, real(t.lowest), real(t.highest))) + integer(t.zero);
+    std::int8_t* const to = t.codes + row * t.y_row + choice.to;
+    if (choice.count == lanes)
+    {
+        simd::store_narrow(to, codes);
+    }
+    else if (choice.count > 0)
+    {
+        alignas(64) float chosen[static_cast<std::size_t>(lanes)];
+        simd::store_chosen(
+            chosen, simd::bit_cast<float>(codes), choice.chosen, choice.count, lanes);
+        simd::store_narrow(
+            to, simd::bit_cast<std::int32_t>(real::load_aligned(chosen)), choice.count);
+    }
+}
+
+/// The codes of a whole tile; one function for tiles of every height.
+template <class Arch>
+void conv_s8_write_codes(const conv_s8_arguments& t, index_t rows, const std::int32_t* sums,
+    const lane_choice* choices) noexcept
+{
+    using integer = simd::batch<std::int32_t, Arch>;
+    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
+    for (index_t v = 0; v < 2; ++v)
+    {
+        for (index_t i = 0; i < rows; ++i)
+        {
+            detail::conv_s8_put_codes<Arch>(
+                integer::load_aligned(sums + (2 * i + v) * lanes), t, i, choices[v]);
+        }
+    }
 }
 
 template <class Arch, simd::dot_kind Kind, index_t Rows>
@@ -144,7 +203,7 @@ void conv_s8_tile(
     STRUCTOPT_UNROLL
     for (index_t i = 0; i < Rows; ++i)
     {
-        const integer start(dot::offset == 0 ? std::int32_t{0} : t.corrections[i]);
+        const integer start(t.start[i]);
         sum[i][0] = start;
         sum[i][1] = start;
     }
@@ -171,6 +230,11 @@ void conv_s8_tile(
     {
         sum[i][0].store_aligned(sums[i]);
         sum[i][1].store_aligned(sums[i] + lanes);
+    }
+    if (t.codes != nullptr)
+    {
+        detail::conv_s8_write_codes<Arch>(t, Rows, sums[0], choices);
+        return;
     }
     for (index_t i = 0; i < Rows; ++i)
     {
@@ -250,8 +314,9 @@ template <class Arch>
 struct conv_s8_space
 {
     std::uint32_t* words = nullptr;
-    float* scale = nullptr; ///< of every output: x_scale * w_scale
+    float* scale = nullptr; ///< of every output, from here to `start`: x_scale * w_scale
     float* bias = nullptr;
+    std::int32_t* start = nullptr;
     index_t* taps = nullptr;
     lane_choice* choices = nullptr;
     std::uint8_t* codes = nullptr;
@@ -263,6 +328,7 @@ struct conv_s8_space
         words = take<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups), scratch);
         scale = take<float>(groups * out, scratch);
         bias = take<float>(groups * out, scratch);
+        start = take<std::int32_t>(groups * out, scratch);
         taps = take<index_t>(f.of.rows(), scratch);
         choices = take<lane_choice>(detail::conv_s8_registers<Arch>(f), scratch);
         codes = reinterpret_cast<std::uint8_t*>(scratch);
@@ -270,7 +336,7 @@ struct conv_s8_space
 
     static std::size_t bytes(const code_frame& f, index_t groups, index_t out) noexcept
     {
-        return 64 + 2 * rounded<float>(groups * out) +
+        return 64 + 2 * rounded<float>(groups * out) + rounded<std::int32_t>(groups * out) +
                rounded<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups)) +
                rounded<index_t>(f.of.rows()) +
                rounded<lane_choice>(detail::conv_s8_registers<Arch>(f)) +
@@ -320,7 +386,7 @@ STRUCTOPT_ALWAYS_INLINE void gather_words(
 /// One group of channels whose codes are there.
 template <class Arch, simd::dot_kind Kind>
 void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const std::byte* packed,
-    const std::int32_t* corrections, const conv_s8_space<Arch>& space, conv_s8_arguments t) noexcept
+    const conv_s8_space<Arch>& space, const conv_s8_arguments& all) noexcept
 {
     constexpr index_t width = conv_s8_tile_width<Arch>;
     constexpr index_t most = conv_s8_rows<Arch, Kind>;
@@ -328,7 +394,7 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
     const index_t groups = (depth + 3) / 4;
     const index_t n = f.positions();
     const auto* const weights = reinterpret_cast<const std::int8_t*>(packed);
-    float* const y = t.y;
+    conv_s8_arguments t = all;
     t.groups = groups;
     const index_t span = detail::conv_s8_span<Arch>(f);
     for (index_t first = 0; first < n; first += span)
@@ -357,10 +423,17 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
             const index_t tiles = (left + most - 1) / most;
             const index_t rows = (left + tiles - 1) / tiles;
             t.w = weights + o / width * width * 4 * groups + o % width * 4;
-            t.corrections = corrections + o;
-            t.scale = space.scale + o;
-            t.bias = space.bias + o;
-            t.y = y + o * t.y_row;
+            t.start = all.start + o;
+            t.scale = all.scale + o;
+            t.bias = all.bias + o;
+            if (all.codes != nullptr)
+            {
+                t.codes = all.codes + o * t.y_row;
+            }
+            else
+            {
+                t.y = all.y + o * t.y_row;
+            }
             const auto tile =
                 detail::pick_conv_s8<Arch, Kind>(rows, std::make_integer_sequence<index_t, most>{});
             for (index_t p = first; p < last; p += width)
@@ -408,9 +481,8 @@ STRUCTOPT_ALWAYS_INLINE void depthwise_s8_sums(const code_frame& f, const std::u
 /// One channel on its own: words of four neighbouring columns, made once for all kernel rows.
 template <class Arch, simd::dot_kind Kind>
 void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const std::byte* packed,
-    const std::int32_t* corrections, const conv_s8_space<Arch>& space, conv_s8_arguments t) noexcept
+    const conv_s8_space<Arch>& space, const conv_s8_arguments& t) noexcept
 {
-    using dot = simd::dot<Arch, Kind>;
     constexpr index_t width = conv_s8_tile_width<Arch>;
     constexpr index_t lanes = simd::width<std::int32_t, Arch>;
     const index_t quads = detail::conv_s8_quads(f.of);
@@ -453,7 +525,7 @@ void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const 
                 std::memcpy(weights + i * quads + q, four, 4);
             }
         }
-        const std::int32_t start = dot::offset == 0 ? 0 : corrections[o];
+        const std::int32_t start = t.start[o];
         const index_t n = f.positions();
         for (index_t p = 0; p < n; p += 2 * width)
         {
@@ -463,11 +535,48 @@ void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const 
             for (index_t v = 0; v < 4; ++v)
             {
                 const lane_choice& choice = space.choices[p / lanes + v];
+                if (t.codes != nullptr)
+                {
+                    detail::conv_s8_put_codes<Arch>(sum[v], t, o, choice);
+                    continue;
+                }
                 simd::store_chosen(t.y + o * t.y_row + choice.to,
                     detail::conv_s8_finish<Arch>(sum[v], t, o), choice.chosen, choice.count,
                     t.y_row - choice.to);
             }
         }
+    }
+}
+
+/// What the sums of every output start from: activations stand there `excess` higher than they are
+/// meant.
+template <class Arch>
+void list_conv_starts(index_t outputs, index_t depth, const std::byte* packed, std::int32_t excess,
+    const std::int32_t* bias, std::int32_t* starts) noexcept
+{
+    constexpr index_t panel = conv_s8_tile_width<Arch>;
+    const index_t columns = (outputs + panel - 1) / panel * panel;
+    const auto* const corrections =
+        reinterpret_cast<const std::int32_t*>(packed + columns * ((depth + 3) / 4 * 4));
+    for (index_t o = 0; o < outputs; ++o)
+    {
+        starts[o] = corrections[o] / 128 * excess + (bias == nullptr ? 0 : bias[o]);
+    }
+}
+
+/// One group of one image, whose codes are in the frame.
+template <class Arch, simd::dot_kind Kind>
+void conv_s8_image_group(const code_frame& f, const window& g, index_t groups, index_t group,
+    index_t out, const std::byte* packed, const conv_s8_space<Arch>& space,
+    const conv_s8_arguments& t) noexcept
+{
+    if (detail::conv_s8_depthwise(g, groups))
+    {
+        detail::conv_s8_channel<Arch, Kind>(f, group * out, out, packed, space, t);
+    }
+    else
+    {
+        detail::conv_s8_group<Arch, Kind>(f, group * out, out, packed, space, t);
     }
 }
 
@@ -485,18 +594,13 @@ void convolution_s8(index_t images, const window& g, index_t groups, index_t out
     const std::byte* packed, const float* w_scale, const float* bias, float* y,
     std::byte* scratch) noexcept
 {
-    using dot = simd::dot<Arch, Kind>;
-    constexpr index_t panel = detail::conv_s8_tile_width<Arch>;
+    constexpr std::int32_t offset = simd::dot<Arch, Kind>::offset;
     const code_frame f(g);
     const detail::conv_s8_space<Arch> space(f, groups, out, scratch);
     const index_t pixels = g.channels * g.height * g.width;
-    const index_t depth = (g.rows() + 3) / 4 * 4;
-    const index_t columns = (groups * out + panel - 1) / panel * panel;
-    const auto* const corrections = reinterpret_cast<const std::int32_t*>(packed + columns * depth);
-    const bool depthwise = detail::conv_s8_depthwise(g, groups);
     detail::list_choices<Arch>(f, space.choices);
     f.list_taps(space.taps);
-
+    detail::list_conv_starts<Arch>(groups * out, g.rows(), packed, offset, nullptr, space.start);
     for (index_t o = 0; o < groups * out; ++o)
     {
         // -0 is what adds nothing to any number, zeros of either sign included.
@@ -504,6 +608,7 @@ void convolution_s8(index_t images, const window& g, index_t groups, index_t out
     }
 
     detail::conv_s8_arguments t{};
+    t.start = space.start;
     t.scale = space.scale;
     t.bias = space.bias;
     t.y_row = g.columns();
@@ -519,17 +624,42 @@ void convolution_s8(index_t images, const window& g, index_t groups, index_t out
         }
         for (index_t group = 0; group < groups; ++group)
         {
-            quantize_image<Arch>(f, image + group * pixels, factor, dot::offset, space.codes);
-            if (depthwise)
-            {
-                detail::conv_s8_channel<Arch, Kind>(
-                    f, group * out, out, packed, corrections, space, t);
-            }
-            else
-            {
-                detail::conv_s8_group<Arch, Kind>(
-                    f, group * out, out, packed, corrections, space, t);
-            }
+            quantize_image<Arch>(f, image + group * pixels, factor, offset, space.codes);
+            detail::conv_s8_image_group<Arch, Kind>(f, g, groups, group, out, packed, space, t);
+        }
+    }
+}
+
+template <class Arch, simd::dot_kind Kind>
+void convolution_s8(index_t images, const window& g, index_t groups, index_t out,
+    const std::int8_t* x, const std::byte* packed, const requantize& e, std::int8_t* y,
+    std::byte* scratch) noexcept
+{
+    constexpr std::int32_t offset = simd::dot<Arch, Kind>::offset;
+    const code_frame f(g);
+    const detail::conv_s8_space<Arch> space(f, groups, out, scratch);
+    const index_t pixels = g.channels * g.height * g.width;
+    detail::list_choices<Arch>(f, space.choices);
+    f.list_taps(space.taps);
+    detail::list_conv_starts<Arch>(
+        groups * out, g.rows(), packed, e.start.x_zero + offset, e.start.bias, space.start);
+
+    detail::conv_s8_arguments t{};
+    t.start = space.start;
+    t.scale = e.multiplier;
+    t.bias = space.bias; // not read
+    t.lowest = static_cast<float>(e.act == activation::relu ? 0 : -128 - e.y_zero);
+    t.highest = static_cast<float>(127 - e.y_zero);
+    t.zero = e.y_zero;
+    t.y_row = g.columns();
+    for (index_t i = 0; i < images; ++i)
+    {
+        t.codes = y + i * groups * out * g.columns();
+        for (index_t group = 0; group < groups; ++group)
+        {
+            detail::frame_codes(
+                f, x + (i * groups + group) * pixels, e.start.x_zero, offset, space.codes);
+            detail::conv_s8_image_group<Arch, Kind>(f, g, groups, group, out, packed, space, t);
         }
     }
 }

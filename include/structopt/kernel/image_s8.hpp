@@ -143,34 +143,25 @@ STRUCTOPT_ALWAYS_INLINE void fill_bytes(std::uint8_t* to, index_t n, std::uint8_
     }
 }
 
-/// One row of the frame from a row of the image (null: padding). Writes up to a register too far.
+/// The codes of n numbers. Writes up to a register too far.
 template <class Arch>
-STRUCTOPT_ALWAYS_INLINE void quantize_framed_row(const float* row, index_t left, index_t inside,
-    index_t width, const simd::batch<float, Arch>& factor, std::int32_t offset,
-    std::uint8_t* to) noexcept
+STRUCTOPT_ALWAYS_INLINE void quantize_part(const float* row, index_t n,
+    const simd::batch<float, Arch>& factor, std::int32_t offset, std::uint8_t* to) noexcept
 {
     constexpr index_t lanes = simd::width<float, Arch>;
-    const auto padding = static_cast<std::uint8_t>(offset);
-    if (row == nullptr)
-    {
-        detail::fill_bytes(to, width, padding);
-        return;
-    }
-    detail::fill_bytes(to, left, padding);
     // x + 128 as an unsigned byte is x with its highest bit turned.
     const simd::batch<std::int32_t, Arch> flip(offset == 0 ? 0 : -128);
-    auto* const codes = reinterpret_cast<std::int8_t*>(to + left);
+    auto* const codes = reinterpret_cast<std::int8_t*>(to);
     index_t k = 0;
-    for (; k + lanes <= inside; k += lanes)
+    for (; k + lanes <= n; k += lanes)
     {
         simd::store_narrow(codes + k, detail::codes_of(simd::load<Arch>(row + k), factor) ^ flip);
     }
-    if (k < inside)
+    if (k < n)
     {
-        const auto rest = simd::load_tail<Arch>(row + k, inside - k);
+        const auto rest = simd::load_tail<Arch>(row + k, n - k);
         simd::store_narrow(codes + k, detail::codes_of(rest, factor) ^ flip);
     }
-    detail::fill_bytes(to + left + inside, width - left - inside, padding);
 }
 
 /// Deals out the columns of one row, which has room for as many bytes again behind it.
@@ -200,20 +191,13 @@ inline void deal_row(std::uint8_t* row, const code_frame& f, std::uint8_t* to) n
     }
 }
 
-} // namespace detail
-
-template <class Arch>
-void quantize_image(const code_frame& f, const float* image, float factor, std::int32_t offset,
-    std::uint8_t* codes) noexcept
+/// Fills a frame: `write(row, n, to)` writes the codes of the first n pixels of a row, and up to a
+/// register more.
+template <class T, class Write>
+STRUCTOPT_ALWAYS_INLINE void fill_frame(const code_frame& f, const T* image, std::uint8_t padding,
+    std::uint8_t* codes, const Write& write) noexcept
 {
     const window& g = f.of;
-    if (factor == 0.0f)
-    {
-        std::memset(codes, static_cast<std::uint8_t>(offset),
-            static_cast<std::size_t>(g.channels * f.channel()));
-        return;
-    }
-    const simd::batch<float, Arch> factors(factor);
     const index_t width = f.pitch * g.stride_w;
     const index_t left = g.pad_left < width ? g.pad_left : width;
     const index_t inside = g.width < width - left ? g.width : width - left;
@@ -222,27 +206,66 @@ void quantize_image(const code_frame& f, const float* image, float factor, std::
     std::uint8_t* to = codes;
     for (index_t c = 0; c < g.channels; ++c)
     {
-        const float* const plane = image + c * g.height * g.width;
+        const T* const plane = image + c * g.height * g.width;
         for (index_t r = 0; r < f.phases_h; ++r)
         {
             for (index_t y = 0; y < f.rows; ++y)
             {
                 const index_t from = y * g.stride_h + r - g.pad_top;
-                const float* const row =
-                    from < 0 || from >= g.height ? nullptr : plane + from * g.width;
-                if (!dealt)
+                std::uint8_t* const row = dealt ? row_codes : to + y * f.pitch;
+                if (from < 0 || from >= g.height)
                 {
-                    detail::quantize_framed_row<Arch>(
-                        row, left, inside, width, factors, offset, to + y * f.pitch);
-                    continue;
+                    detail::fill_bytes(row, width, padding);
                 }
-                detail::quantize_framed_row<Arch>(
-                    row, left, inside, width, factors, offset, row_codes);
-                detail::deal_row(row_codes, f, to + y * f.pitch);
+                else
+                {
+                    detail::fill_bytes(row, left, padding);
+                    write(plane + from * g.width, inside, row + left);
+                    detail::fill_bytes(row + left + inside, width - left - inside, padding);
+                }
+                if (dealt)
+                {
+                    detail::deal_row(row, f, to + y * f.pitch);
+                }
             }
             to += f.phases_w * f.plane();
         }
     }
+}
+
+/// Writes the codes of an image into its frame, `offset` (0 or 128) added; padding is `zero`.
+inline void frame_codes(const code_frame& f, const std::int8_t* image, std::int32_t zero,
+    std::int32_t offset, std::uint8_t* codes) noexcept
+{
+    const auto flip = static_cast<std::uint8_t>(offset);
+    detail::fill_frame(f, image, static_cast<std::uint8_t>(zero + offset), codes,
+        [flip](const std::int8_t* row, index_t n, std::uint8_t* to) STRUCTOPT_LAMBDA_INLINE
+        {
+            for (index_t i = 0; i < n; ++i)
+            {
+                to[i] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(row[i]) ^ flip);
+            }
+        });
+}
+
+} // namespace detail
+
+template <class Arch>
+void quantize_image(const code_frame& f, const float* image, float factor, std::int32_t offset,
+    std::uint8_t* codes) noexcept
+{
+    if (factor == 0.0f)
+    {
+        std::memset(codes, static_cast<std::uint8_t>(offset),
+            static_cast<std::size_t>(f.of.channels * f.channel()));
+        return;
+    }
+    const simd::batch<float, Arch> factors(factor);
+    detail::fill_frame(f, image, static_cast<std::uint8_t>(offset), codes,
+        [&](const float* row, index_t n, std::uint8_t* to) STRUCTOPT_LAMBDA_INLINE
+        {
+            detail::quantize_part<Arch>(row, n, factors, offset, to);
+        });
 }
 
 } // namespace kernel

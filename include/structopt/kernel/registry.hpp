@@ -140,7 +140,12 @@
         (index_t images, const window& g, index_t groups, index_t out, const float* x,             \
             const std::byte* packed, const float* w_scale, const float* bias, float* y,            \
             std::byte* scratch),                                                                   \
-        (images, g, groups, out, x, packed, w_scale, bias, y, scratch))
+        (images, g, groups, out, x, packed, w_scale, bias, y, scratch))                            \
+    ROW(convolution_s8_codes, void,                                                                \
+        (convolution_s8<simd::default_arch, simd::best_dot<simd::default_arch>>),                  \
+        (index_t images, const window& g, index_t groups, index_t out, const std::int8_t* x,       \
+            const std::byte* packed, const requantize& e, std::int8_t* y, std::byte* scratch),     \
+        (images, g, groups, out, x, packed, e, y, scratch))
 
 // pack_low_bit.hpp, gemm_low_bit.hpp
 #define STRUCTOPT_KERNELS_PACK_LOW_BIT(ROW, SIZE)                                                  \
