@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 STRUCTOPT_BEGIN_NAMESPACE
@@ -129,8 +130,10 @@ struct conv_s8_arguments
     /// Floats: added to the products.
     const float* bias;
     float* y;
-    /// Codes, if not null, instead: the range that products are clamped to, and what is added then.
+    /// Codes, if not null, instead, of all positions, lines `codes_row` apart: the range that products
+    /// are clamped to, and what is added then.
     std::int8_t* codes;
+    index_t codes_row;
     float lowest;
     float highest;
     std::int32_t zero;
@@ -146,45 +149,47 @@ STRUCTOPT_ALWAYS_INLINE simd::batch<float, Arch> conv_s8_finish(
     return simd::rounded(simd::to_float(sum) * real(t.scale[row])) + real(t.bias[row]);
 }
 
-/// Sums to codes, and to where they belong, for output `row` of the tile.
+/// Sums to codes, all lanes, those of positions that belong to no output included.
 template <class Arch>
 STRUCTOPT_ALWAYS_INLINE void conv_s8_put_codes(const simd::batch<std::int32_t, Arch>& sum,
-    const conv_s8_arguments& t, index_t row, const lane_choice& choice) noexcept
+    const conv_s8_arguments& t, index_t row, std::int8_t* to) noexcept
 {
-    using integer = simd::batch<std::int32_t, Arch>;
     using real = simd::batch<float, Arch>;
-    constexpr index_t lanes = simd::width<std::int32_t, Arch>;
     const real value = simd::rounded(simd::to_float(sum) * real(t.scale[row]));
-    const integer codes =
-        simd::to_int(simd::clamp(value, real(t.lowest), real(t.highest))) + integer(t.zero);
-    std::int8_t* const to = t.codes + row * t.y_row + choice.to;
-    if (choice.count == lanes)
-    {
-        simd::store_narrow(to, codes);
-    }
-    else if (choice.count > 0)
-    {
-        alignas(64) float chosen[static_cast<std::size_t>(lanes)];
-        simd::store_chosen(
-            chosen, simd::bit_cast<float>(codes), choice.chosen, choice.count, lanes);
-        simd::store_narrow(
-            to, simd::bit_cast<std::int32_t>(real::load_aligned(chosen)), choice.count);
-    }
+    simd::store_narrow(to, simd::to_int(simd::clamp(value, real(t.lowest), real(t.highest))) +
+                               simd::batch<std::int32_t, Arch>(t.zero));
 }
 
 /// The codes of a whole tile; one function for tiles of every height.
 template <class Arch>
-void conv_s8_write_codes(const conv_s8_arguments& t, index_t rows, const std::int32_t* sums,
-    const lane_choice* choices) noexcept
+void conv_s8_write_codes(
+    const conv_s8_arguments& t, index_t rows, const std::int32_t* sums) noexcept
 {
     using integer = simd::batch<std::int32_t, Arch>;
     constexpr index_t lanes = simd::width<std::int32_t, Arch>;
-    for (index_t v = 0; v < 2; ++v)
+    std::int8_t* to = t.codes;
+    for (index_t i = 0; i < rows; ++i)
     {
-        for (index_t i = 0; i < rows; ++i)
+        detail::conv_s8_put_codes<Arch>(integer::load_aligned(sums), t, i, to);
+        detail::conv_s8_put_codes<Arch>(integer::load_aligned(sums + lanes), t, i, to + lanes);
+        sums += 2 * lanes;
+        to += t.codes_row;
+    }
+}
+
+/// The outputs among the positions [first, last) of a line of codes, to where they belong in y.
+inline void pack_codes(const code_frame& f, const std::int8_t* line, index_t first, index_t last,
+    std::int8_t* y) noexcept
+{
+    for (index_t row = first / f.pitch; row < f.of.out_h && row * f.pitch < last; ++row)
+    {
+        const index_t begin = row * f.pitch;
+        const index_t from = begin > first ? begin : first;
+        const index_t to = begin + f.of.out_w < last ? begin + f.of.out_w : last;
+        if (to > from)
         {
-            detail::conv_s8_put_codes<Arch>(
-                integer::load_aligned(sums + (2 * i + v) * lanes), t, i, choices[v]);
+            std::memcpy(y + row * f.of.out_w + (from - begin), line + (from - first),
+                static_cast<std::size_t>(to - from));
         }
     }
 }
@@ -233,7 +238,7 @@ void conv_s8_tile(
     }
     if (t.codes != nullptr)
     {
-        detail::conv_s8_write_codes<Arch>(t, Rows, sums[0], choices);
+        detail::conv_s8_write_codes<Arch>(t, Rows, sums[0]);
         return;
     }
     for (index_t i = 0; i < Rows; ++i)
@@ -309,6 +314,16 @@ constexpr index_t conv_s8_words(const code_frame& f, index_t groups) noexcept
     return (f.of.rows() + 3) / 4 * detail::conv_s8_span<Arch>(f);
 }
 
+/// Codes of all positions of the outputs of one tile, or of one channel by itself.
+template <class Arch>
+constexpr index_t conv_s8_lines(const code_frame& f) noexcept
+{
+    constexpr index_t most_rows = 14;
+    const index_t tile = most_rows * detail::conv_s8_span<Arch>(f);
+    const index_t channel = detail::conv_s8_registers<Arch>(f) * simd::width<std::int32_t, Arch>;
+    return tile > channel ? tile : channel;
+}
+
 /// What a convolution keeps in scratch.
 template <class Arch>
 struct conv_s8_space
@@ -319,6 +334,7 @@ struct conv_s8_space
     std::int32_t* start = nullptr;
     index_t* taps = nullptr;
     lane_choice* choices = nullptr;
+    std::int8_t* lines = nullptr; ///< codes of the outputs of one tile
     std::uint8_t* codes = nullptr;
 
     conv_s8_space(const code_frame& f, index_t groups, index_t out, std::byte* scratch) noexcept
@@ -331,6 +347,7 @@ struct conv_s8_space
         start = take<std::int32_t>(groups * out, scratch);
         taps = take<index_t>(f.of.rows(), scratch);
         choices = take<lane_choice>(detail::conv_s8_registers<Arch>(f), scratch);
+        lines = take<std::int8_t>(detail::conv_s8_lines<Arch>(f), scratch);
         codes = reinterpret_cast<std::uint8_t*>(scratch);
     }
 
@@ -340,6 +357,7 @@ struct conv_s8_space
                rounded<std::uint32_t>(detail::conv_s8_words<Arch>(f, groups)) +
                rounded<index_t>(f.of.rows()) +
                rounded<lane_choice>(detail::conv_s8_registers<Arch>(f)) +
+               rounded<std::int8_t>(detail::conv_s8_lines<Arch>(f)) +
                static_cast<std::size_t>(f.bytes());
     }
 
@@ -397,6 +415,7 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
     conv_s8_arguments t = all;
     t.groups = groups;
     const index_t span = detail::conv_s8_span<Arch>(f);
+    t.codes_row = span;
     for (index_t first = 0; first < n; first += span)
     {
         const index_t last = first + span < n ? first + span : n;
@@ -426,11 +445,7 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
             t.start = all.start + o;
             t.scale = all.scale + o;
             t.bias = all.bias + o;
-            if (all.codes != nullptr)
-            {
-                t.codes = all.codes + o * t.y_row;
-            }
-            else
+            if (all.codes == nullptr)
             {
                 t.y = all.y + o * t.y_row;
             }
@@ -438,7 +453,16 @@ void conv_s8_group(const code_frame& f, index_t first_out, index_t out, const st
                 detail::pick_conv_s8<Arch, Kind>(rows, std::make_integer_sequence<index_t, most>{});
             for (index_t p = first; p < last; p += width)
             {
+                if (all.codes != nullptr)
+                {
+                    t.codes = space.lines + (p - first);
+                }
                 tile(t, space.words + (p - first) * groups, space.choices + p / (width / 2));
+            }
+            for (index_t i = 0; all.codes != nullptr && i < rows; ++i)
+            {
+                detail::pack_codes(
+                    f, space.lines + i * t.codes_row, first, last, all.codes + (o + i) * t.y_row);
             }
             o += rows;
         }
@@ -534,16 +558,20 @@ void conv_s8_channel(const code_frame& f, index_t first_out, index_t out, const 
                 f, space.words + p, plane_words, weights, start, sum);
             for (index_t v = 0; v < 4; ++v)
             {
-                const lane_choice& choice = space.choices[p / lanes + v];
                 if (t.codes != nullptr)
                 {
-                    detail::conv_s8_put_codes<Arch>(sum[v], t, o, choice);
+                    detail::conv_s8_put_codes<Arch>(sum[v], t, o, space.lines + p + v * lanes);
                     continue;
                 }
+                const lane_choice& choice = space.choices[p / lanes + v];
                 simd::store_chosen(t.y + o * t.y_row + choice.to,
                     detail::conv_s8_finish<Arch>(sum[v], t, o), choice.chosen, choice.count,
                     t.y_row - choice.to);
             }
+        }
+        if (t.codes != nullptr)
+        {
+            detail::pack_codes(f, space.lines, 0, n, t.codes + o * t.y_row);
         }
     }
 }
