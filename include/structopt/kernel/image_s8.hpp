@@ -238,10 +238,19 @@ inline void frame_codes(const code_frame& f, const std::int8_t* image, std::int3
     std::int32_t offset, std::uint8_t* codes) noexcept
 {
     const auto flip = static_cast<std::uint8_t>(offset);
+    const std::uint64_t flips = flip * std::uint64_t{0x0101010101010101};
     detail::fill_frame(f, image, static_cast<std::uint8_t>(zero + offset), codes,
-        [flip](const std::int8_t* row, index_t n, std::uint8_t* to) STRUCTOPT_LAMBDA_INLINE
+        [=](const std::int8_t* row, index_t n, std::uint8_t* to) STRUCTOPT_LAMBDA_INLINE
         {
-            for (index_t i = 0; i < n; ++i)
+            index_t i = 0;
+            for (; i + 8 <= n; i += 8)
+            {
+                std::uint64_t eight;
+                std::memcpy(&eight, row + i, sizeof eight);
+                eight ^= flips;
+                std::memcpy(to + i, &eight, sizeof eight);
+            }
+            for (; i < n; ++i)
             {
                 to[i] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(row[i]) ^ flip);
             }
