@@ -403,6 +403,31 @@ void converted_convolution(const char* name, bool exact)
     note(name, nn::forward(other, x), exact);
 }
 
+/// From codes to codes, with a zero point on both sides.
+void code_convolution()
+{
+    random_engine rng(12);
+    kernel::window w;
+    w.channels = 5;
+    w.height = w.width = 11;
+    w.kernel_h = w.kernel_w = 3;
+    w.pad_top = w.pad_left = 1;
+    w.out_h = w.out_w = 11;
+    constexpr index_t out = 7;
+    const auto weights = codes(out * w.rows(), rng);
+    const auto x = codes(2 * w.channels * w.height * w.width, rng);
+    const std::vector<float> multiplier(out, 0.0004f);
+    const std::vector<std::int32_t> bias(out, 1234);
+    kernel::requantize e{.multiplier = multiplier.data(), .y_zero = -9};
+    e.start = {.x_zero = 17, .bias = bias.data()};
+    std::vector<std::byte> packed(kernel::packed_bytes_s8<>(out, w.rows()));
+    kernel::pack_s8<>(out, w.rows(), weights.data(), w.rows(), packed.data());
+    std::vector<std::byte> scratch(kernel::convolution_s8_bytes<>(w, 1, out));
+    std::vector<std::int8_t> y(at(2 * out * w.columns()));
+    kernel::convolution_s8<>(2, w, 1, out, x.data(), packed.data(), e, y.data(), scratch.data());
+    note("convolution of codes", y);
+}
+
 template <class T, class Optimizer>
 void update_with(const Optimizer& optimizer, const char* name)
 {
@@ -519,6 +544,7 @@ std::vector<outcome> outcomes()
     converted_convolution<nn::packed_matrix<float>>("packed convolution", false);
     converted_convolution<nn::packed_matrix<double>>("packed convolution", false);
     converted_convolution<sparse::csr<float, std::uint16_t>>("csr convolution", false);
+    code_convolution();
     optimizers<float>();
     optimizers<double>();
     training();
