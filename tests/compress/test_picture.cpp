@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -116,7 +117,7 @@ TEST_CASE("higher is better, and smaller is to the left")
 
 TEST_CASE("extremes: nothing, one point, equal points, many decades, no accuracy")
 {
-    CHECK(well_formed(compress::to_svg({})));
+    CHECK(well_formed(compress::to_svg(std::span<const report>())));
     const report one[] = {variant("only", 1.0, 0)};
     const std::string single = compress::to_svg(one);
     CHECK(well_formed(single));

@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <sstream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -110,8 +111,8 @@ TEST_CASE("a table of layers ends with the whole")
 
 TEST_CASE("nothing to show")
 {
-    CHECK(lines_of(compress::to_table({})).size() == 1);
-    CHECK(nlohmann::json::parse(compress::to_json({})).empty());
+    CHECK(lines_of(compress::to_table(std::span<const report>())).size() == 1);
+    CHECK(nlohmann::json::parse(compress::to_json(std::span<const report>())).empty());
     report nothing;
     const report list[] = {nothing};
     CHECK(nlohmann::json::parse(compress::to_json(list))[0]["ratio"] == 0.0);
