@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include <limits>
-#include <sstream>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
