@@ -5,6 +5,7 @@
 #include <structopt/core/tensor.hpp>
 #include <structopt/linalg/k_means_1d.hpp>
 #include <structopt/quantize/binary.hpp>
+#include <structopt/quantize/concepts.hpp>
 
 #include <algorithm>
 #include <cmath>
