@@ -43,6 +43,14 @@ public:
         m_tables[m_name]["stages"][stage] = nullptr;
     }
 
+    /// A stage as the files have it; null where they have none.
+    nlohmann::ordered_json stage(const std::string& name) const
+    {
+        const auto all = merged();
+        const auto& stages = all.contains(m_name) ? all[m_name]["stages"] : all;
+        return stages.contains(name) ? stages[name] : nlohmann::ordered_json();
+    }
+
     /// The rows of a stage, measured now; both files are written. Throws `structopt::file_error`.
     void put(const std::string& stage, nlohmann::ordered_json rows, double seconds)
     {
