@@ -165,7 +165,7 @@ private:
             }
             char text[64];
             std::snprintf(text, sizeof text, "%.0f", seconds);
-            page << "\nProcessor time: " << text << " s, one thread.\n";
+            page << "\nProcessor time: " << text << " s of all threads.\n";
         }
         page << "\nMade by `" << results::environment("STRUCTOPT_COMMAND") << "`, "
              << results::environment("STRUCTOPT_COMPILER") << ", "
