@@ -7,6 +7,7 @@
 #include <structopt/quantize/integer/build.hpp>
 #include <structopt/quantize/integer/network.hpp>
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -41,15 +42,24 @@ public:
     {
     }
 
-    /// Takes a batch of samples in. Throws what the network throws for its shape, and
+    /// Takes a batch of samples in, one after the other: how they are divided into batches does not
+    /// matter, to the bit. Throws what the network throws for its shape, and
     /// `argument_error` for activations that are not finite; such a batch has been taken in part.
     template <class X>
     void add(const X& batch)
     {
-        const auto x = structopt::copy(as_view(batch));
-        Observer* at = m_observers.data();
-        detail::observe_samples(*at++, x);
-        detail::observed_forward(m_network, x, at);
+        const auto all = as_view(batch);
+        auto extents = all.shape();
+        const index_t samples = std::exchange(extents[0], 1);
+        const auto x = structopt::copy(all);
+        auto one = make_tensor<float>(extents);
+        for (index_t i = 0; i < samples; ++i)
+        {
+            std::copy_n(x.data() + i * size_of(one), size_of(one), one.data());
+            Observer* at = m_observers.data();
+            detail::observe_samples(*at++, one);
+            detail::observed_forward(m_network, one, at);
+        }
     }
 
     /// The network of integers, an `integer_network`. Throws `argument_error` without samples.
