@@ -3,14 +3,15 @@
 /// are made of it.
 #pragma once
 
+#include <structopt/nn/chain.hpp>
 #include <structopt/nn/concat.hpp>
 #include <structopt/nn/residual.hpp>
-#include <structopt/nn/sequential.hpp>
 #include <structopt/quantize/integer/form.hpp>
 #include <structopt/quantize/integer/int8_rescale.hpp>
 #include <structopt/quantize/integer/residual.hpp>
 #include <structopt/quantize/observer/min_max.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <tuple>
@@ -23,12 +24,6 @@ namespace quantize
 {
 namespace detail
 {
-
-template <class L>
-inline constexpr bool is_sequential = false;
-
-template <class... Layers>
-inline constexpr bool is_sequential<nn::sequential<Layers...>> = true;
 
 template <class L>
 inline constexpr bool is_residual = false;
@@ -75,7 +70,7 @@ constexpr bool fuses_relu() noexcept
     {
         return true;
     }
-    else if constexpr (is_sequential<L> || is_concat<L>)
+    else if constexpr (nn::is_sequential<L> || is_concat<L>)
     {
         return false;
     }
@@ -119,7 +114,7 @@ auto observed_from(const L& chain, const X& x, Observer*& at)
 template <class L, class X, class Observer>
 auto observed_forward(const L& layer, const X& x, Observer*& at)
 {
-    if constexpr (is_sequential<L>)
+    if constexpr (nn::is_sequential<L>)
     {
         return detail::observed_from<0>(layer, x, at);
     }
@@ -196,7 +191,7 @@ auto build_from(const L& chain, const scale_and_zero& input, const value_range*&
 template <class L>
 auto build(const L& layer, const scale_and_zero& input, const value_range*& range, bool relu)
 {
-    if constexpr (is_sequential<L>)
+    if constexpr (nn::is_sequential<L>)
     {
         return detail::build_from<0>(layer, input, range, std::tuple<>{});
     }
